@@ -1,5 +1,6 @@
-// AncestryCache: the places of forgotten snapshots in chains of parents. The records of forgotten snapshots stay in the
-// store for ever and never change, so this machine reads each of them once.
+// AncestryCache: remembers the parents of forgotten snapshots, so that `SnapshotOrder` can follow chains of parents
+// through them. The records of forgotten snapshots stay in the store for ever and never change, so this machine reads
+// each of them once.
 //
 //   magic "bakkin\0\0" 8 | version 4 | zero 4 | repository id 16 | rows | XXH3-128 of it all 16
 //   row: id 16 | original 16 | parent 16, zero for none | seconds 8 | nanoseconds 4 | count 4 | joined archives 16 each
@@ -18,7 +19,7 @@ struct AncestryCache {
     private let repository: ID128
     private(set) var rows: [ID128: Ancestry] = [:]
 
-    /// Reads the file. A missing or damaged file only costs reading the records again.
+    /// Reads the file. If the file is missing or damaged, the records are read again.
     init(_ cache: any LocalCache, repository: ID128) {
         self.cache = cache
         self.repository = repository

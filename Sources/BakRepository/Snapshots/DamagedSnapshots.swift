@@ -1,5 +1,5 @@
-// DamagedSnapshots: finds snapshots that have lost something, as far as the index, the packs' sizes and the manifests
-// tell.
+// DamagedSnapshots: finds snapshots that have lost something. It relies on the index, the packs' sizes and the
+// manifests. It does not read chunks, so it does not find damage in them.
 
 import BakCore
 import BakFormat
@@ -25,7 +25,8 @@ extension Repository {
         return Set(index.packs.filter { UInt64(stored[$0.id] ?? 0) < $0.size }.map(\.id))
     }
 
-    /// Returns the error for such a pack. It says what to do before anything of the pack can be stored again.
+    /// Returns the error for a pack that the index names although the pack is missing or too short. The error says what
+    /// to do before the pack's content can be stored again.
     package static func packNamedInVain(_ pack: ID128) -> CorruptionError {
         CorruptionError(
             object: ObjectNames.pack(pack).description, offset: 0,

@@ -1,21 +1,21 @@
-// Forgetting: marks snapshots that the user no longer wants. The marker lies beside the commit record, which stays so
-// that no other session can use the name again.
+// Forgetting: puts a forget marker for each snapshot that the user no longer wants. The commit record stays, so that no
+// other session can use its name again.
 
 import BakCore
 import BakFormat
 import BakStorage
 
 extension Repository {
-    /// Marks snapshots as forgotten. On return the markers are durable; a prune frees the space later. A snapshot that
-    /// is marked already stays so, and a damaged marker is replaced.
+    /// Marks snapshots as forgotten. On return the markers are durable; a prune frees the space later. An existing
+    /// marker stays, but a damaged one is replaced.
     ///
-    /// - Throws: `RepositoryError.noSuchSnapshot` if one of them is not there, before any marker is put.
+    /// - Throws: `RepositoryError.noSuchSnapshot` if one of the snapshots does not exist. Then no marker is put.
     public func forget(_ snapshots: [ID128], host: String, program: String) throws {
         var outcomes = try sessionOutcomes()
         try unmaskDamagedRecords(&outcomes, among: snapshots)
         var marked = try forgotten()
         var known = outcomes.committed.union(outcomes.damaged).union(marked)
-        // If a snapshot's record and spare are both missing, only other records tell of it.
+        // If a snapshot's record and spare are both missing, only other records show that it existed.
         if !known.isSuperset(of: snapshots) { known.formUnion(try snapshotList().unreadable.map(\.id)) }
         if let unknown = snapshots.first(where: { !known.contains($0) }) {
             throw RepositoryError.noSuchSnapshot(name: unknown.description)
@@ -82,7 +82,7 @@ extension Repository {
         Set(try store.list(ObjectNames.forgotten).compactMap { ObjectNames.id(in: $0.key) })
     }
 
-    /// True if a forgotten snapshot's marker cannot be read. Then no program deletes anything of the snapshot.
+    /// True if a forgotten snapshot's marker cannot be read. Then no program deletes the snapshot's content.
     ///
     /// - Throws: `StoreError` if the marker is not there or the store fails.
     public func isMarkerDamaged(_ snapshot: ID128) throws -> Bool { try faultOfMarker(snapshot) != nil }
@@ -96,12 +96,13 @@ extension Repository {
         }
     }
 
-    /// Returns how sessions ended, as listings show it.
+    /// Returns how sessions ended, as the names and sizes in listings show it.
     ///
     /// - Parameter asksSpares: true to find sessions that committed although their record is gone or a tombstone
     ///   replaced it.
     func sessionOutcomes(asksSpares: Bool = true) throws(StoreError) -> SessionOutcomes {
-        // The spares are listed first: a session with a listed spare committed before the records are listed.
+        // The spares are listed first. A session with a listed spare has committed, so the later listing should have
+        // its record.
         let spares = asksSpares ? try spares() : [:]
         var outcomes = SessionOutcomes()
         for info in try store.list(ObjectNames.snapshots) {
@@ -120,8 +121,8 @@ extension Repository {
 }
 
 extension Repository {
-    /// Reads the tombstones that a listing shows for `sessions`, and counts those that are none as damaged. In a
-    /// listing, a commit record that was cut to a tombstone's length looks like one.
+    /// Reads the objects of `sessions` that look like tombstones in a listing. A commit record that was cut to a
+    /// tombstone's length looks like one, too. Its session counts as damaged.
     func unmaskDamagedRecords(
         _ outcomes: inout SessionOutcomes, among sessions: some Sequence<ID128>
     ) throws {
@@ -151,8 +152,8 @@ struct SessionOutcomes: Equatable {
     var committed: Set<ID128> = []
     /// The sessions with a tombstone.
     var revoked: Set<ID128> = []
-    /// The sessions whose record is lost: the object under their name is too short for a commit record and for a
-    /// tombstone, or something else shows that they committed.
+    /// The sessions whose commit record is lost. The object under the session's name is shorter than a tombstone; or it
+    /// is a tombstone or missing, although something else shows that the session committed.
     var damaged: Set<ID128> = []
 
     /// Notes that sessions committed, whatever lies under their names now.

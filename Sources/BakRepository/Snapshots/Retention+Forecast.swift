@@ -1,5 +1,6 @@
-// Retention+Forecast: how long snapshots will stay. The rules alone show which snapshots stay for good, whenever the
-// next backups come. For the others, the forecast simulates decisions after backups at the present pace.
+// Retention+Forecast: how long snapshots will stay. Some snapshots stay for good whenever the next backups come; the
+// rules alone show which. For other snapshots, the forecast simulates further backups at the present pace and the
+// decisions after each of them.
 //
 // Always holds:
 // - If a snapshot is said to stay for good, every later decision by the same rules keeps it, as long as later backups
@@ -19,7 +20,8 @@ public enum LastingReason: Equatable, Sendable {
     case named
     /// The last snapshot of a period that is over, or the oldest of its group, under a rule that keeps all periods.
     case unlimited(RetentionPeriod)
-    /// An archive that no other one of its device and paths stands for yet. A later one will carry over its content.
+    /// An archive for which no other archive of its device and paths stands yet. A later archive will carry over its
+    /// entries.
     case archive
 }
 
@@ -55,7 +57,7 @@ public enum Staying: Equatable, Sendable {
 extension Retention {
     /// The largest number of future backups to simulate. A snapshot that is kept until then is said to stay until then.
     public static let backupsAhead = 4000
-    /// The largest number of decisions to simulate; each one about one snapshot counts.
+    /// The largest number of decisions to simulate. Each decision is about one snapshot.
     private static let decisionsAhead = 200_000
 
     /// Returns how long each complete snapshot of `chosen` stays. The work for each group is bounded. Without an
@@ -86,8 +88,9 @@ extension Retention {
         return forecast
     }
 
-    /// Returns the archives that the next archives will carry over. Retention keeps each of them until another one
-    /// stands for it. It also keeps the newest snapshot of a device and paths, unless groups are larger than that.
+    /// Returns the archives that the next archives will carry over. Retention keeps each of them until another archive
+    /// stands for it. The next archive continues from the newest snapshot of its device and paths, so this needs a
+    /// grouping under which retention keeps that snapshot.
     private func archiveHeads(among chosen: [CommitRecord], _ order: SnapshotOrder) -> Set<ID128> {
         guard !policy.isEmpty, grouping.isSuperset(of: .byDefault) else { return [] }
         let groups = SnapshotGroup.divide(chosen.filter(\.isComplete), by: .byDefault, order)
@@ -171,7 +174,8 @@ extension Retention {
     /// rather ends too early than too late.
     private struct Pace {
         var first: Timestamp
-        /// The time between two assumed backups. It is longer if more backups would only cost work.
+        /// The time between two assumed backups. It is never shorter than the shortest period in the rules, because
+        /// more backups would only cost work.
         var stepSeconds: Int64
 
         init(_ snapshots: [CommitRecord], _ policy: RetentionPolicy, _ now: Timestamp) {

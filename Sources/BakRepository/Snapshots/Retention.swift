@@ -1,14 +1,19 @@
-// Retention: which of a repository's snapshots a policy keeps, and why. It reads and writes nothing.
+// Retention: decides which of a repository's snapshots a policy keeps, and why. It reads and writes nothing.
+//
+// A snapshot is in doubt if most files of a path were missing when it was made, as if a disk had not been connected. A
+// later snapshot can confirm or refute the doubt. An archive stands for an older one if it has carried over all entries
+// of the older one.
 //
 // Always holds:
 // - A policy with more rules, or with rules that keep more, keeps at least the same snapshots.
 // - The order in which the snapshots are given does not matter.
 // - Without a rule, nothing is removed.
 // - A snapshot dated in the future is kept and counts for no rule, so a wrong clock cannot push out other snapshots.
-// - The same holds for a snapshot in doubt, so a disk that was not connected cannot push out other snapshots either.
+// - A snapshot in doubt is kept and counts for no rule, so a disk that was not connected cannot push out other
+//   snapshots.
 // - If dates contradict the chain of parents, the chain decides which snapshot is newer and which day it belongs to.
-// - Unless the caller says otherwise, the newest snapshot of each group is kept, and so is each archive that no other
-//   one of its device and paths stands for.
+// - Unless the caller says otherwise, the newest snapshot of each group is kept.
+// - Unless the caller says otherwise, an archive is kept if no other archive of its device and paths stands for it.
 
 import BakCore
 import BakFormat
@@ -33,7 +38,7 @@ public enum RetentionReason: Equatable, Sendable, CustomStringConvertible {
     case unfinished
     /// Most files were missing when it was made, and no later snapshot has confirmed or refuted it.
     case doubtful
-    /// An archive that no other one of its device and paths stands for, although there are later snapshots.
+    /// An archive for which no other archive of its device and paths stands, although there are later snapshots.
     case archive
     /// There is no rule.
     case noRules
@@ -89,7 +94,7 @@ public struct Retention: Sendable {
     public var policy: RetentionPolicy
     /// How snapshots are grouped. Each group is decided on its own.
     public var grouping = SnapshotGrouping.byDefault
-    /// True if a group may lose its newest snapshot.
+    /// True if a group may lose its newest snapshot, and an archive for which no other archive stands.
     public var mayRemoveAll = false
     let now: Timestamp
     let localOffset: @Sendable (Timestamp) -> Int
@@ -125,8 +130,8 @@ public struct Retention: Sendable {
         }
     }
 
-    /// Returns the archives of each device and paths that no other one stands for: later snapshots may lack their
-    /// deleted files. A snapshot in doubt stands for none.
+    /// Returns, for each device and paths, the archives for which no other archive stands. Only these may have files
+    /// that were deleted from the source. A snapshot in doubt stands for no archive.
     private func archiveHeads(
         _ past: [CommitRecord], _ doubts: SnapshotDoubts, _ order: SnapshotOrder
     ) -> Set<ID128> {
@@ -142,8 +147,8 @@ public struct Retention: Sendable {
         return Set(heads.map(\.id))
     }
 
-    /// Decides for one group's snapshots, oldest first; `time` returns when each was made. Without doubts no snapshot
-    /// is in doubt, and without `archives` none stays because it is an archive.
+    /// Decides for one group's snapshots, oldest first; `time` returns when each was made. A snapshot in `archives`
+    /// stays even if no rule keeps it.
     func decide(
         group snapshots: [CommitRecord], _ superseded: Set<ID128>, _ time: (CommitRecord) -> Timestamp,
         _ doubts: SnapshotDoubts = SnapshotDoubts(among: []), _ archives: Set<ID128> = []
@@ -153,7 +158,8 @@ public struct Retention: Sendable {
         let complete = past.filter { $0.isComplete && !doubts.standing.contains($0.id) }
         let sound = complete.filter { !doubts.refuted.contains($0.id) }
         var reasons = reasons(sound, time)
-        // A refuted snapshot takes no place from others. It stays only if the rules keep it as well.
+        // A refuted snapshot may lack files, so it must not push out other snapshots. It stays if the rules also keep
+        // it among all complete snapshots.
         if sound.count < complete.count {
             reasons.merge(self.reasons(complete, time).filter { doubts.refuted.contains($0.key) }) { one, _ in
                 one

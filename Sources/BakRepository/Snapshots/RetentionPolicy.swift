@@ -10,7 +10,7 @@ public enum RetentionPeriod: String, CaseIterable, Sendable {
     case hourly, daily, weekly, monthly, yearly
 
     /// Returns the period that a moment belongs to. Two moments of one period give equal values. If there is no period,
-    /// `position` tells snapshots apart.
+    /// each `position` gives another value.
     func bucket(_ time: CivilTime, position: Int) -> Bucket {
         switch self {
         case .last: Bucket(number: position)
@@ -34,7 +34,8 @@ public enum RetentionPeriod: String, CaseIterable, Sendable {
 public struct RetentionPolicy: Equatable, Sendable {
     /// How many periods of each kind keep their newest snapshot; `Int.max` for all of them.
     public var counts: [RetentionPeriod: Int] = [:]
-    /// How far back from a group's newest snapshot each period keeps its newest one.
+    /// A span for each kind of period. Within this span before a group's newest snapshot, each period keeps its newest
+    /// snapshot.
     public var spans: [RetentionPeriod: RetentionSpan] = [:]
     /// Sets of labels: a snapshot that has all labels of one set is kept. An empty set keeps snapshots without labels.
     public var tagSets: [[String]] = []

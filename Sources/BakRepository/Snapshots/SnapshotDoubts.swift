@@ -1,8 +1,8 @@
-// SnapshotDoubts: snapshots that may lack files because most files of a path were missing when they were made. The disk
-// may not have been connected.
+// SnapshotDoubts: finds snapshots in doubt. Such a snapshot may lack files: most files of a path were missing when it
+// was made, perhaps because a disk was not connected.
 //
-// Always holds: a doubt ends in one of two ways. A later snapshot that found the same confirms it, or a later complete
-// snapshot of the same device and paths that found the files again refutes it.
+// Always holds: a doubt ends in one of two ways. A later snapshot that also misses the files confirms it, or a later
+// complete snapshot of the same device and paths that has the files again refutes it.
 
 import BakCore
 import BakFormat

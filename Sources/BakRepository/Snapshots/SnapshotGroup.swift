@@ -1,4 +1,5 @@
-// SnapshotGroup: groups of snapshots that follow one another, and the partial snapshots in them that are superseded.
+// SnapshotGroup: groups snapshots that successive backups made, and finds the partial snapshots that later ones
+// supersede.
 
 import BakCore
 import BakFormat
@@ -23,7 +24,7 @@ public struct SnapshotGrouping: OptionSet, Sendable {
     public static let byDefault: SnapshotGrouping = [.device, .paths]
 }
 
-/// The properties that all snapshots of a group share; nil for those that they are not grouped by.
+/// The properties that all snapshots of a group share. A property is nil if it does not matter for the grouping.
 public struct SnapshotGroup: Hashable, Sendable {
     /// The machine that made the snapshots.
     public let host: String?
@@ -67,7 +68,7 @@ public struct SnapshotGroup: Hashable, Sendable {
 extension CommitRecord {
     /// True if `left` is older by its date. Snapshots of one run have the same date: its checkpoints come first, in
     /// their order, before the snapshot that completes the run. Copies have the same date, too: a copy that lacks files
-    /// comes before one that has them. `SnapshotOrder` also follows the chains of parents, and its order counts.
+    /// comes before one that has them. `SnapshotOrder` also follows the chains of parents. Its order takes precedence.
     public static func isOlder(_ left: CommitRecord, _ right: CommitRecord) -> Bool {
         if left.time == right.time, left.isComplete != right.isComplete { return right.isComplete }
         if left.time == right.time, left.counters.files != right.counters.files {

@@ -2,13 +2,13 @@
 // the Nth before the latest. `latest` counts complete snapshots only.
 //
 // Always holds:
-// - `latest` fails if an unreadable snapshot may be newer, unless the caller passes over those.
+// - `latest` fails if an unreadable snapshot may be newer, unless the caller asks to pass over unreadable snapshots.
 // - A prefix that also fits an unreadable snapshot is ambiguous.
 
 import BakCore
 import BakFormat
 
-/// The error for a `latest` that may be an unreadable snapshot.
+/// The name `latest` may mean a snapshot that cannot be read.
 public struct LatestUnreadableError: Error, CustomStringConvertible {
     /// The name that the user typed.
     public var name: String
@@ -57,7 +57,7 @@ extension SnapshotList {
         throw RepositoryError.ambiguousSnapshot(name: name, matches: ids.map(\.short))
     }
 
-    /// Returns the complete snapshot that has exactly `back` complete ones after it, among those that are wanted.
+    /// Returns a complete snapshot for which `isWanted` is true and which exactly `back` snapshots of this kind follow.
     /// Errors call it `name`.
     ///
     /// - Throws: `LatestUnreadableError` if an unreadable one may be meant and `skippingDamaged` is false,
@@ -83,7 +83,7 @@ extension SnapshotList {
     ) -> [UnreadableSnapshot] {
         guard !unreadable.isEmpty else { return [] }
         let upTo = match.flatMap { match in readable.firstIndex { $0.id == match.id } }
-        // A snapshot is newer than its ancestors.
+        // Ancestors are older, so they are not newer than `match`.
         let older = order.ancestors(of: readable[..<(upTo.map { $0 + 1 } ?? 0)])
         return unreadable.filter { snapshot in
             guard let spare = snapshot.spare else { return !older.contains(snapshot.id) }

@@ -1,5 +1,9 @@
-// SnapshotOrder: the order in which snapshots were made. A snapshot names its parent and was made after it, whatever
-// the clock said. So a chain of parents corrects dates that contradict it.
+// SnapshotOrder: the order in which snapshots were made. A backup compares its source with an older snapshot, the
+// parent, and its snapshot names this parent. So a snapshot was made after its parent, even if its date is earlier. A
+// snapshot, its parent, the parent's parent and so on are a chain. If the dates in a chain contradict the chain, some
+// are wrong. The effective time of a snapshot is its date, corrected by its chain.
+//
+// An archive stands for an older one if it has carried over all entries of the older one.
 //
 // Always holds:
 // - A snapshot never comes before its parent, even if records between the two are forgotten.
@@ -21,7 +25,8 @@ public struct Ancestry: Equatable, Sendable {
     var parent: ID128?
     /// Its date.
     var time: Timestamp
-    /// The archives that it carries over besides its parent; nil unless it is a complete archive that is not lacking.
+    /// The archives that it carries over besides its parent. Nil unless it is a complete archive that has everything
+    /// that its parent has.
     var joined: [ID128]?
     /// True if a repair in this repository made it from its parent. Then nothing more of the parent can be recovered.
     var isRepaired = false
@@ -36,7 +41,7 @@ public struct Ancestry: Equatable, Sendable {
         self.init(
             id: record.id, original: record.originalID, parent: record.parent, time: record.time,
             joined: record.isComplete && record.isArchive && !record.isLacking ? record.joined : nil)
-        // A copy of a repaired snapshot says nothing about this repository.
+        // If the snapshot is a copy, the repair took place in another repository, so it does not count here.
         isRepaired =
             record.isLacking && record.isComplete && record.original == nil
             && record.tags.contains(RepairSnapshots.tag)
@@ -56,7 +61,7 @@ public struct SnapshotOrder: Sendable {
     /// The key by which snapshots are sorted. A child's key is never below its parent's.
     private struct Key: Comparable {
         var effective: Timestamp
-        /// The latest date in the chain up to this snapshot, among equal effective times.
+        /// The latest date among this snapshot and its ancestors that have the same effective time.
         var latest: Timestamp
         var depth: Int
 
@@ -76,7 +81,7 @@ public struct SnapshotOrder: Sendable {
     /// The archives that each complete archive carries over, by its original id.
     private let carried: [ID128: [ID128]]
     /// The snapshots that repairs made, by original id, each with its damaged source. The repaired snapshot stands for
-    /// the source in this repository only: elsewhere the source may be whole.
+    /// the source in this repository only. In another repository, the source may be undamaged.
     private let repaired: [ID128: ID128]
     /// A date that is wrong by no more than this is not reported.
     private static let toleratedSeconds: Int64 = 3600
@@ -142,7 +147,7 @@ public struct SnapshotOrder: Sendable {
         return first < second
     }
 
-    /// Returns the result of `find` for the nearest ancestor for which it is not nil. `find` receives original ids.
+    /// Calls `find` with the original id of each ancestor, the nearest first. Returns the first result that is not nil.
     public func firstAncestor<Found>(of snapshot: CommitRecord, _ find: (ID128) -> Found?) -> Found? {
         var seen: Set<ID128> = []
         var next = snapshot.parent
@@ -170,8 +175,8 @@ public struct SnapshotOrder: Sendable {
 
     // MARK: Archives
 
-    /// Returns the ids of all archives that some complete archives stand for: their parents, the archives that they
-    /// joined, and all that these stand for.
+    /// Returns the ids of all archives for which some complete archives stand: their parents, the archives that they
+    /// joined, and every archive for which one of these stands in turn.
     public func carriedOver(by archives: some Sequence<CommitRecord>) -> Set<ID128> {
         var found: Set<ID128> = []
         for archive in archives where archive.isComplete && archive.isArchive {
@@ -180,7 +185,8 @@ public struct SnapshotOrder: Sendable {
         return found
     }
 
-    /// - Parameter elsewhere: true if the question is about another repository.
+    /// - Parameter elsewhere: true if the question is about another repository, where the repairs in this one do not
+    ///   count.
     private func collectCarried(_ archive: ID128, in found: inout Set<ID128>, elsewhere: Bool = false) {
         func claims(_ original: ID128) -> [ID128] {
             (carried[original] ?? []) + (elsewhere ? [] : repaired[original].map { [$0] } ?? [])
@@ -194,9 +200,9 @@ public struct SnapshotOrder: Sendable {
         }
     }
 
-    /// Returns the complete archives, among snapshots of one device and paths, that no other one stands for; newest
-    /// first. There is only one, unless the archive forked: by a copy, by two runs at once, by a date in the past, or
-    /// by taking back a snapshot.
+    /// Returns the complete archives, among snapshots of one device and paths, for which no other archive stands;
+    /// newest first. There is only one such archive, unless the archive forked: by a copy, by two runs at once, by a
+    /// date in the past, or by taking back a snapshot.
     public func heads(among snapshots: some Sequence<CommitRecord>) -> [CommitRecord] {
         var seen: Set<ID128> = []
         // If several snapshots are the same archive, as after a change of tags, the newest counts.
@@ -214,9 +220,10 @@ public struct SnapshotOrder: Sendable {
         return heads.sorted { precedes($1, $0) }
     }
 
-    /// Returns what a copy of a snapshot continues from, as far as `find` knows it: its nearest ancestor, and the
-    /// original ids of further archives that it stands for. An archive must also stand for that ancestor. `find`
-    /// receives original ids.
+    /// Returns what a copy of a snapshot in another repository continues from: the nearest ancestor there, and the
+    /// original ids of further archives for which the copy stands. If the snapshot is an archive, only ancestors for
+    /// which it stands count. `find` receives an original id and returns the other repository's snapshot; nil if there
+    /// is none.
     public func succession<Found>(
         of snapshot: CommitRecord, _ find: (ID128) -> Found?
     ) -> (ancestor: Found?, joined: [ID128]) {
@@ -235,15 +242,16 @@ public struct SnapshotOrder: Sendable {
             }
             next = parents[original]
             guard isCarried else { continue }
-            // `find` does not know this ancestor. If it is the parent, it may be copied later. The archives that it
-            // joined may be known already.
+            // The other repository lacks this ancestor. If the ancestor is the parent, it may be copied later, so the
+            // copy joins it. The other repository may have archives that the ancestor joined, so the copy joins these,
+            // too.
             if seen.count == 1 { joined.insert(original) }
             joined.formUnion((carried[original] ?? []).filter { $0 != next }.map { originals[$0] ?? $0 })
         }
         return (ancestor, joined.sorted())
     }
 
-    /// Returns when a snapshot was made, as far as its chain and date tell. Rules about days use this time.
+    /// Returns a snapshot's effective time; its date if nothing better is known. Rules about days use this time.
     public func time(of snapshot: CommitRecord) -> Timestamp {
         guard let time = keys[snapshot.id]?.effective, time != Chains.unknownTime else {
             return snapshot.time
@@ -258,15 +266,15 @@ private struct Chains {
     private(set) var times: [Timestamp] = []
     /// The parent of each node. There is no cycle.
     private(set) var parents: [Int?] = []
-    /// The number of nodes above each.
+    /// The number of ancestors of each node.
     private(set) var depths: [Int] = []
     /// All nodes, each after its parent.
     private(set) var parentsFirst: [Int] = []
     private var nodes: [ID128: Int] = [:]
     /// The effective time of a node about which nothing is known.
     static let unknownTime = Timestamp(seconds: .min)
-    /// The start of 1990. A clock without a battery starts in 1970 or 1980, so any later date in a chain is believed
-    /// over all dates before this.
+    /// The start of 1990. A clock without a battery starts in 1970 or 1980, so dates before this are not believed if
+    /// the chain has a later one.
     private static let clocksBegin: Int64 = 631_152_000
 
     /// The checkpoints of a run and the snapshot that completes it share one parent and one time.
@@ -317,9 +325,9 @@ private struct Chains {
         parentsFirst = times.indices.sorted { (depths[$0], $0) < (depths[$1], $1) }
     }
 
-    /// Returns when each node was made, as far as that can be told. On the longest chain of descendants, the longest
-    /// series of dates that do not decrease and are not after `now` is right. Each other date is moved between the
-    /// right ones around it.
+    /// Returns the effective time of each node. It follows each node's longest chain of descendants. In this chain, it
+    /// takes the longest series of dates that do not decrease and are not after `now` as right. It moves each other
+    /// date between the right dates before and after it.
     func effectiveTimes(now: Timestamp) -> [Timestamp] {
         var result = Array(repeating: Self.unknownTime, count: times.count)
         let next = longestContinuations()
@@ -391,8 +399,8 @@ private struct Chains {
             if low == ends.count { ends.append(place) } else { ends[low] = place }
             if first == nil { first = place }
         }
-        // If no two dates agree, the first is believed: a clock falls back, for example to 1970, more often than it
-        // runs ahead.
+        // If no two dates are in order, the first is believed: a clock falls back, for example to 1970, more often than
+        // it runs ahead.
         var last = ends.count > 1 ? ends.last : first
         var isRight = Array(repeating: false, count: dates.count)
         while let place = last {

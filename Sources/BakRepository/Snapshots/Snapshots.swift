@@ -19,8 +19,8 @@ public struct UnreadableSnapshot: Sendable {
     public var isObstructed = false
     /// True if a repair has made another snapshot from its remains.
     public var isReplaced = false
-    /// True if its forget marker does not open, so that it is unknown whether the user wants it. Then `spare` is its
-    /// record.
+    /// True if its forget marker does not open, so that it is unknown whether the user wants the snapshot. Then `spare`
+    /// is its commit record, or the record's spare.
     public var isDoubtful = false
 }
 
@@ -30,7 +30,7 @@ public struct SnapshotList: Sendable {
     public var readable: [CommitRecord]
     /// The unreadable snapshots.
     public var unreadable: [UnreadableSnapshot]
-    /// The order in which they were made.
+    /// The order in which the snapshots were made.
     public var order: SnapshotOrder
     /// The snapshots that were forgotten when the list was read.
     var forgotten: Set<ID128> = []
@@ -67,7 +67,8 @@ extension Repository {
     ///
     /// - Throws: `StoreError` if the store cannot be listed or read.
     public func snapshotList() throws -> SnapshotList {
-        // These come first: each session that they name has a record in a listing that begins later.
+        // Decision and spares are read first. Each session that they name has committed, so a later listing should have
+        // its record.
         let round = try collectionRounds().decided
         let witnessed = try supersededSessions(by: round).union(spares().keys)
         let (listing, obstructions) = try store.listWithObstructions(ObjectNames.snapshots)
@@ -124,10 +125,10 @@ extension Repository {
             readable: order.sorted, unreadable: unreadable, order: order, forgotten: forgotten)
     }
 
-    /// Returns the list for a program that continues from the snapshots in it. Meanwhile another program may commit a
-    /// snapshot again under another id, as for a change of tags, and then forget the first one. A list that was begun
-    /// before the new one was there, and ended after the old one was forgotten, could have neither. This list has one
-    /// of the two.
+    /// Returns a list of snapshots that a program can continue from. Another program may replace a snapshot meanwhile,
+    /// for example to change its tags. It commits the snapshot again under a new id and then forgets the old one. A
+    /// simple listing at that time may miss both snapshots. This list has at least one of them: it is read again if any
+    /// snapshot was forgotten meanwhile.
     ///
     /// - Throws: `RepositoryError.keepsChanging` if snapshots are forgotten during every attempt, and `StoreError`.
     public func settledSnapshotList() throws -> SnapshotList {
@@ -153,8 +154,8 @@ extension Repository {
         at id: ID128, _ info: ObjectInfo, isWitnessed: Bool, _ found: inout FoundRecords
     ) throws {
         do {
-            // A witnessed session committed. If a tombstone took its record's place, reading it as a commit record
-            // fails.
+            // If `isWitnessed` is true, a spare or a decision shows that the session committed. A tombstone in place of
+            // its record is then read as a commit record. That fails, and the snapshot counts as unreadable.
             if info.size == Tombstone.objectBytes(context), !isWitnessed {
                 try expectTombstone(id)
                 found.tombstones.insert(id)

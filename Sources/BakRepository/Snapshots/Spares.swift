@@ -1,15 +1,15 @@
 // Spares: a second copy of each commit record, byte for byte. The session puts it right after the record.
 //
-// Always holds: if a session has a spare, it committed, whatever lies under its record's name. So a program that lists
-// both lists the spares first. A spare need not be durable, because nothing is lost with it. If a power cut empties it,
-// its name still shows that there was a record.
+// Always holds: if a session has a spare, it committed, whatever lies under its record's name. So a program lists the
+// spares before the records: a record that it then misses is really lost. A spare need not be durable, because the
+// record itself is. If a power cut empties a spare, the spare's name still shows that there was a record.
 
 import BakCore
 import BakFormat
 import BakStorage
 
 extension Repository {
-    /// The number of spares that one prune renews.
+    /// The largest number of spares that one prune renews.
     private static var tendedSpares: Int { 256 }
 
     /// Puts the spare of a commit record. A failure is ignored, because the record is there.
@@ -59,9 +59,9 @@ extension Repository {
         }
     }
 
-    /// Removes the spares of forgotten snapshots whose sessions the newest decision supersedes. Until then a session's
-    /// index segment counts because of its record, or because of its spare if the record is lost. Other snapshots may
-    /// refer to blobs that only this segment names.
+    /// Removes the spares of forgotten snapshots whose sessions the newest decision supersedes. Until the decision, a
+    /// session's index segment is trusted because of the session's record, or because of the spare if the record is
+    /// lost. Without this segment, other snapshots might lack blobs.
     func sweepSpares() throws {
         let superseded = try supersededSessions(by: collectionRounds().decided)
         let swept = try forgotten().intersection(spares().keys).intersection(superseded)
@@ -113,7 +113,7 @@ extension Repository {
         of records: [CommitRecord], isKnown: (ID128) -> Bool
     ) throws -> Set<ID128> {
         var missing: Set<ID128> = []
-        // The parent of a copy lies in the repository that it was copied from.
+        // The parent of a copy may exist only in the repository from which the snapshot was copied.
         for record in records where record.original == nil {
             guard let parent = record.parent, !isKnown(parent), !missing.contains(parent) else { continue }
             do {
@@ -129,7 +129,7 @@ extension Repository {
         return missing
     }
 
-    /// Returns why a snapshot's record cannot be used, and what to do about it. Something shows that the record
+    /// Returns why a snapshot's record cannot be used, and what to do about it. The caller knows that the record once
     /// existed.
     func faultOfRecord(_ snapshot: ID128) throws -> CorruptionError {
         var fault = Self.missingRecord(snapshot)
@@ -145,7 +145,7 @@ extension Repository {
 
     private func adviceOnRecord(_ snapshot: ID128) throws -> String {
         let spare = try spare(snapshot)?.record
-        // If more than the record was lost, a repair made another snapshot from the rest.
+        // A repair may have made another snapshot from the remains. Then there is no need to bring this one back.
         let isReplaced = try spare.map { lost in try snapshots().readable.contains { $0.isMade(from: lost) } }
         return UnreadableSnapshot.advice(snapshot, hasSpare: isReplaced == false)
     }

@@ -1,12 +1,12 @@
 // TakingBack: makes forgotten snapshots available again, as long as no prune has deleted their content. A forget marker
-// stays for ever, since a prune may have read it. So the snapshot is committed again under a new session, like a backup
-// whose source is the repository. The session is registered before anything is looked up. Then everything that the
-// snapshot refers to must be in the trusted index, and condemned content is stored anew. From then on a prune either
-// sees the session and waits, or has already decided.
+// is never deleted, because a prune may have read it already. Instead, a new session commits the snapshot again. The
+// session is registered first. Then it looks up in the trusted index everything to which the snapshot refers, and
+// stores condemned content again. So a prune either sees the session and waits for it, or it has decided before the
+// session read the index.
 //
-// A session does not rely on the index segment of a session whose record is damaged. The snapshot may need packs that
-// only such a segment names, above all that of its own session. The new session then names these packs itself, as a
-// later run does with the packs of a session that could not commit.
+// A session does not rely on the index segment of another session whose commit record is damaged. But the snapshot may
+// need packs that only such a segment names, above all if its own record is the damaged one. The new session then names
+// these packs in its own index segment.
 
 import BakCore
 import BakFormat
@@ -31,8 +31,8 @@ public enum TakingBackOutcome: Sendable {
 }
 
 extension Repository {
-    /// Returns the forgotten snapshots, oldest first. It leaves out those that are still there as a whole under another
-    /// id, as after a change of tags, and those whose record cannot be read.
+    /// Returns the forgotten snapshots, oldest first. It leaves out a snapshot that is still there under another id, as
+    /// after a change of tags, and a snapshot whose record cannot be read.
     ///
     /// - Throws: `StoreError` if they cannot be listed or read.
     public func forgottenSnapshots() throws -> [ForgottenSnapshot] {
@@ -70,8 +70,8 @@ extension Repository {
         _ forgotten: CommitRecord, host: String, program: String
     ) throws -> TakingBackOutcome {
         let outcome = try takeBack(forgotten, host: host, program: program, faults: ProtocolFaults())
-        // The new snapshot stands for the old one, so a marker that does not open can be replaced: it is no longer in
-        // doubt.
+        // The new snapshot has everything that the old one has, so the old one can be forgotten. This replaces a marker
+        // that does not open.
         if case .back = outcome, try isForgotten(forgotten.id), try isMarkerDamaged(forgotten.id) {
             try forget([forgotten.id], host: host, program: program)
         }
@@ -91,7 +91,8 @@ extension Repository {
         return try faultOfSegment(forgotten).map(TakingBackOutcome.damaged) ?? outcome
     }
 
-    /// Takes a snapshot back with `kept`: packs that it needs and that no segment names for a session.
+    /// Takes a snapshot back. `kept` are packs that the snapshot needs and that the new session would not find in its
+    /// index.
     private func takeBack(
         _ forgotten: CommitRecord, host: String, program: String, keeping kept: BackupSession.KeptPacks,
         faults: ProtocolFaults
@@ -183,8 +184,8 @@ extension Repository {
         }
     }
 
-    /// True if all content of a forgotten snapshot is there. This looks without a session, so content may still be
-    /// deleted.
+    /// True if all content of a forgotten snapshot is there. The check registers no session, so a prune may delete
+    /// content afterwards.
     private func hasAll(_ forgotten: CommitRecord, keeping kept: BackupSession.KeptPacks) throws -> Bool {
         let view = try BackupSession(self, host: "", program: "", isDryRun: true, keeping: kept)
         defer { view.close() }
@@ -208,7 +209,7 @@ extension Repository {
                 let kept = try unnamedPacks(of: snapshot)
                 return try !kept.packs.isEmpty && hasAll(snapshot, keeping: kept)
             } catch let error as CorruptionError where error.cause != .newerProgram {
-                // A repair may make it whole again.
+                // A repair may make the snapshot whole again, so it counts.
                 return true
             }
         }

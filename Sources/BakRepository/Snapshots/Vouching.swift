@@ -1,15 +1,17 @@
-// Vouching: remembers in the repository which content was called safe to delete. So no program, on any machine, removes
-// the last snapshots that have this content without asking.
+// Vouching: stores vouches in the repository. A vouch records that the command `safe-to-delete` called some files safe
+// to delete, because a snapshot has their content. So every program, on any machine, asks before it removes the last
+// snapshots that have this content.
 //
-// Copying a snapshot also copies its vouches, so that they hold where the original is no more.
+// Copying a snapshot also copies its vouches, so that they protect the content even if the original repository is gone.
 //
 // Always holds:
 // - A vouch is durable before the program calls anything safe.
-// - A vouch is deleted only after other vouches name all its content that snapshots still have, and after the rest is
-//   noted as given up. Content that was given up counts again when a snapshot with it is taken back.
+// - A vouch is deleted only after each of its files is recorded elsewhere. If a snapshot still has the file's content,
+//   another vouch names the file. If not, the content is recorded as given up: the user has agreed to lose it.
+// - Given-up content counts again when a snapshot that has it is taken back.
 // - Each vouch is stored twice, under two names, and one copy is enough. If both were lost, a prune could delete
 //   content that people rely on.
-// - A vouch of which no copy can be read may be about any snapshot.
+// - A vouch of which no copy can be read may be about any snapshot. So the program asks before it removes any snapshot.
 
 import BakCodec
 import BakCore
@@ -43,7 +45,7 @@ struct StoredVouches {
     var unreadable: [UnreadableVouch] = []
 }
 
-/// What happens to vouches if only some snapshots stay.
+/// What would happen to vouches if only some snapshots stayed.
 public struct VouchOutlook: Sendable {
     /// The files whose content no snapshot would have any more, by path.
     public internal(set) var endangered: [EndangeredFile] = []
@@ -51,9 +53,9 @@ public struct VouchOutlook: Sendable {
     public internal(set) var unreadable: [UnreadableVouch] = []
     /// The vouches whose snapshot does not stay.
     var outdated: [Vouch] = []
-    /// The files of these vouches whose content other snapshots have.
+    /// The files of outdated vouches whose content other snapshots have.
     var moved: [(snapshot: ID128, origin: RecordOrigin, files: [Vouch.File])] = []
-    /// The files of these vouches whose content no other snapshot has.
+    /// The files of outdated vouches whose content no other snapshot has.
     var givenUp: [(snapshot: ID128, origin: RecordOrigin, files: [Vouch.File])] = []
 
     /// Makes the outlook of a repository without vouches.
@@ -61,8 +63,8 @@ public struct VouchOutlook: Sendable {
 }
 
 extension Repository {
-    /// Remembers that files were called safe because of a snapshot. Files that are remembered already are not stored
-    /// again, so repeating a question stores nothing. On return the vouches are durable.
+    /// Stores vouches for files that were called safe because of a snapshot. It leaves out files that a vouch already
+    /// names, so asking the same question again stores nothing. On return the vouches are durable.
     ///
     /// - Throws: `CorruptionError` if another object has a vouch's name, and `StoreError`.
     public func vouch(for files: [ID128: [Vouch.File]], _ origin: RecordOrigin) throws {
@@ -94,7 +96,7 @@ extension Repository {
     }
 
     private func delete(_ vouch: ID128) throws {
-        // An obstruction in its place stays.
+        // An obstruction in the place of a vouch stays.
         for key in [ObjectNames.vouchSpare(vouch), ObjectNames.vouch(vouch)] where store.has(key) {
             try store.delete(key)
         }
@@ -173,7 +175,7 @@ extension Repository {
         return nil
     }
 
-    /// Returns the faults of copies whose other copy can be read.
+    /// Returns the faults of damaged copies of vouches if the other copy can be read.
     func damagedCopies() throws -> [CorruptionError] {
         var faults: [CorruptionError] = []
         for vouch in try vouches().readable {
@@ -265,8 +267,8 @@ extension Repository {
         return outlook
     }
 
-    /// Updates the files' snapshots. If a snapshot was committed again since the files were called safe, it has another
-    /// id.
+    /// Sets the snapshot of each file to one that exists. If a snapshot was committed again since its files were called
+    /// safe, it has another id now.
     private func find(
         _ files: inout [EndangeredFile], notIn staying: Set<ID128>, _ search: inout ContentSearch
     ) throws {
@@ -298,9 +300,9 @@ extension Repository {
         )
     }
 
-    /// Updates the vouches after the snapshots of an outlook were removed. Content that other snapshots have relies on
-    /// those from now on; content that no snapshot has is given up. If the store is full, all vouches stay, and the
-    /// program asks about them again.
+    /// Updates the vouches after the snapshots of an outlook were removed. If other snapshots have the content of a
+    /// file, a new vouch names one of them. If no snapshot has it, the content is recorded as given up. If the store is
+    /// full, all vouches stay, and the program asks about them again.
     ///
     /// - Throws: `CorruptionError` if another object has a vouch's name, and `StoreError` unless the store is full.
     public func settle(_ outlook: VouchOutlook) throws {
@@ -319,8 +321,8 @@ extension Repository {
 
     // MARK: Given-up content
 
-    /// Takes snapshots back with `takeBack`. Content that was given up counts again if a snapshot has it then. If the
-    /// program stops in between, all of it counts: it then asks too often, never too seldom.
+    /// Takes snapshots back with `takeBack`. Given-up content counts again if a snapshot has it then. If the program
+    /// stops in between, all given-up content counts. The program then asks too often, but never too seldom.
     ///
     /// - Throws: the errors of `takeBack`, `CorruptionError` if the index is damaged, and `StoreError`.
     public func recallingVouches<Value>(_ takeBack: () throws -> Value) throws -> Value {
@@ -353,16 +355,15 @@ private struct ContentSearch {
     /// The snapshot that has each fingerprint that was found.
     private(set) var found: [ID128: ID128] = [:]
     private let reader: SegmentReader
-    /// The segments that have been read, each after its predecessor, because a file may continue from one into the
-    /// next.
+    /// The segments that have been read, each with the segment before it, because a file may continue from one segment
+    /// into the next.
     private var seen: Set<[ID128]> = []
     /// The fingerprint of the last file, as far as it has been read.
     private var content: ContentFingerprint?
 
     init(_ wanted: Set<ID128>, _ reader: SegmentReader) { (self.wanted, self.reader) = (wanted, reader) }
 
-    /// Searches one snapshot. Its unreadable parts prove nothing: a file that continues in a damaged segment is not
-    /// found.
+    /// Searches one snapshot. It does not find a file of which a part lies in a damaged segment.
     mutating func look(into snapshot: CommitRecord) throws {
         guard let segments = try passingDamage({ try reader.root(snapshot.root).segments }) else { return }
         let steps = segments.indices.map { place in

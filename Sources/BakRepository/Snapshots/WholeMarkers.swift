@@ -1,6 +1,6 @@
 // WholeMarkers: the forget markers that this machine has found whole. A forgotten snapshot stays forgotten whatever
-// happens to its marker, so listing snapshots opens each marker only once. A prune does not rely on this file to
-// delete.
+// happens to its marker, so listing snapshots opens each marker only once. A prune does not trust this file when it
+// deletes.
 //
 //   magic "bakmark\0" 8 | version 4 | zero 4 | repository id 16 | ids, sorted | XXH3-128 of it all 16
 
@@ -16,7 +16,7 @@ struct WholeMarkers {
     private let repository: Repository
     private(set) var ids: Set<ID128> = []
 
-    /// Reads the file. A missing or damaged file only costs opening the markers again.
+    /// Reads the file. If the file is missing or damaged, the markers are opened again.
     init(_ repository: Repository) {
         self.repository = repository
         ids =
@@ -57,7 +57,7 @@ extension Repository {
                 markers.updateValue(fault, forKey: id)
                 if fault == nil { whole.insert(id) }
             } catch let error as StoreError where error.kind == .notFound {
-                // Another marker is about to take its place.
+                // The marker is just being replaced. Until then its snapshot counts as not forgotten.
             }
         }
         known.replace(with: whole)
