@@ -1,5 +1,6 @@
-// ChangeTrials: estimates how much several schemes would store for files that changed since a snapshot. The old content
-// comes from the repository and is cut and named like the new content. Only pieces that the old content lacks count.
+// ChangeTrials: estimates how much several schemes would store for files that changed since a snapshot. A scheme is a
+// way of cutting files. Each scheme cuts a file's old content, which comes from the repository, and its new content.
+// Only pieces that the old content lacks count.
 
 import BakEngine
 import BakCore
@@ -22,7 +23,7 @@ public struct LibraryBaseline: Sendable {
 
 /// Tries schemes on changed files.
 struct ChangeTrials: Sendable {
-    /// The kinds that the tallies here use.
+    /// The two kinds of pieces that the tallies count separately.
     static let oldContent = 0
     static let newContent = 1
 
@@ -43,7 +44,8 @@ struct ChangeTrials: Sendable {
         }
     }
 
-    /// Makes a comparer of a walk with the snapshot. For one thread, in the order of the walk.
+    /// Makes a comparer that finds the differences between a walk and the snapshot. It belongs to one thread, which
+    /// passes entries in the order of the walk.
     func makeComparer(of tree: any SourceTree) throws -> ParentComparer {
         try ParentComparer(
             with: baseline.snapshot, of: tree, repository: baseline.repository, index: session.value.index)

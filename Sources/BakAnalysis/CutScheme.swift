@@ -10,18 +10,18 @@ import BakFormat
 public enum CutScheme: Hashable, Sendable {
     /// The repository's own way: sizes by content class, and restarts at hints.
     case standard
-    /// The same without hints.
+    /// The repository's sizes by content class, without restarts at hints.
     case withoutHints
     /// Chunks with one average size in bytes, whatever the content.
     case oneSize(average: Int)
     /// FastCDC, level 2, with this normal size in bytes.
     case fastCDC(normal: Int)
 
-    /// The schemes that a library is tried with.
+    /// The schemes that a benchmark tries on a whole library.
     public static let all: [CutScheme] =
         [.standard] + [64, 128, 256, 512, 1024, 2048, 4096].map { .oneSize(average: $0 << 10) }
         + [.fastCDC(normal: 128 << 10), .fastCDC(normal: 1 << 20)]
-    /// The schemes that changed files are tried with.
+    /// The schemes that a benchmark tries on changed files.
     public static let forChanges: [CutScheme] = [.standard, .withoutHints, .fastCDC(normal: 1 << 20)]
 }
 
@@ -39,7 +39,8 @@ enum SchemeCutter: Sendable {
             let sizes = ChunkerParameters(minimum: average / 2, maximum: average * 3 / 2)!
             self = .plain(Chunker(parameters: sizes, key: ChunkerKey(config)))
         case .fastCDC(let normal):
-            // Any gear table will do. One derived from the repository's secret is the same each time.
+            // FastCDC needs a table of random numbers, its gear table. The repository's secret gives the same table
+            // each time.
             let bytes = KeyDerivation.expand(
                 secret: config.secret, label: "bakstore comparison", count: FastCDC.gearCount * 8)
             let gear = bytes.withUnsafeBytes { bytes in
@@ -51,7 +52,7 @@ enum SchemeCutter: Sendable {
         }
     }
 
-    /// The number of bytes that always contain a chunk.
+    /// The number of bytes in which the scheme always finds the end of a chunk.
     var bytesForAChunk: Int {
         switch self {
         case .content(let chunkers): chunkers.bytesForAChunk
@@ -73,7 +74,7 @@ struct SchemeCursor {
         if case .content(let chunkers) = cutter { content = ContentCutter(chunkers) }
     }
 
-    /// Returns the next chunk of the bytes that have been read; nil if it needs more, or at the end.
+    /// Returns the next chunk of the bytes that have been read; nil if the scheme needs more bytes, or at the end.
     mutating func next(in bytes: UnsafeRawBufferPointer, isLast: Bool) -> ContentChunk? {
         let rest = UnsafeRawBufferPointer(rebasing: bytes[start...])
         switch cutter {

@@ -1,11 +1,12 @@
-// DistinctTally: counts how much content is distinct, for each of several kinds, in bounded memory.
+// DistinctTally: counts how many distinct pieces of content there are, and their bytes, in bounded memory. It counts
+// several kinds of pieces separately.
 //
-// A table remembers names, eight bytes each. When it is full, it drops about half of the names. Their lowest bits
-// decide which. From then on the tally looks up only names whose lowest `level` bits are zero, and estimates the others
-// from these.
+// A table remembers the names of pieces, eight bytes each. When the table is full, the tally raises `level` by one and
+// drops all names that do not end in `level` zero bits, about half of them. From then on it looks up only names that
+// end in `level` zero bits. From these names it estimates the number of all distinct names.
 //
-// Always holds: each name with `level` zero bits is counted as distinct once. Sums are kept separately for each number
-// of zero bits, so dropping names needs no second pass over the content.
+// Always holds: each name that ends in `level` zero bits is counted as distinct once. There is a separate sum for each
+// number of zero bits, so the sums stay right when names are dropped.
 
 import BakEngine
 import BakCore
@@ -65,12 +66,12 @@ final class DistinctTally: @unchecked Sendable {
     /// An open-addressing table. Zero is an empty slot.
     private var slots: [UInt64]
     private var used = 0
-    /// Names with fewer zero bits are not remembered.
+    /// Only names that end in at least this many zero bits are remembered.
     private var level = 0
     private var all: [PieceSum]
     private var distinct: [PieceSum]
-    /// The time for cutting, naming and looking up, then the size and the time for compression. Times are sums over all
-    /// threads.
+    /// The time for cutting and naming. Then the size of the pieces that were compressed, and the time for compressing
+    /// them. Times are sums over all threads.
     private var cutNanoseconds: UInt64 = 0
     private var compressedBytes: UInt64 = 0
     private var compressNanoseconds: UInt64 = 0
@@ -85,8 +86,8 @@ final class DistinctTally: @unchecked Sendable {
         distinct = all
     }
 
-    /// Counts the pieces of a file of `kind`. Calls `isNew` with the place of each piece that is looked up and that is
-    /// new.
+    /// Counts the pieces of a file of `kind`. Looks up pieces whose names end in enough zero bits, and calls `isNew`
+    /// with the place of each one that is new.
     func insert(
         _ pieces: [NamedPiece], kind: Int, nanoseconds: UInt64 = 0, isNew: (Int) -> Void = { _ in }
     ) {
@@ -120,9 +121,9 @@ final class DistinctTally: @unchecked Sendable {
         monitor.locked { (cutNanoseconds, compressedBytes, compressNanoseconds) }
     }
 
-    /// Returns the sums for a kind. Once names have been dropped, each remembered name stands for 2^`level` names. That
-    /// is right on average, however often pieces repeat, with a relative error of one over the square root of the
-    /// number of names.
+    /// Returns the sums for a kind. Once names have been dropped, each remembered name counts as 2^`level` names. This
+    /// estimate is right on average, however often pieces repeat. Its relative error is about one over the square root
+    /// of the number of remembered names.
     func estimate(kind: Int) -> DistinctEstimate {
         monitor.locked {
             let start = kind * Self.levels

@@ -1,5 +1,5 @@
 // DuplicateFinder: finds the files whose duplicates waste the most space. It remembers only the larger files, so it may
-// miss small ones that occur very often. DistinctTally counts the total.
+// miss a small file that has very many copies. `DistinctTally` counts all duplicates.
 
 import BakEngine
 import BakCore

@@ -1,7 +1,8 @@
 // FileTrier: reads a file once and cuts it by several schemes at the same time.
 //
-// Every scheme has its own position in the one buffer. When the buffer has no room for another step, the trier discards
-// the bytes that all schemes have passed. If a scheme measures compression, its new pieces are compressed before that.
+// All schemes share one buffer, and each has its own position in it. When the buffer has no room for another read, the
+// trier discards the bytes that all schemes have passed. If a scheme measures compression, the trier compresses the
+// scheme's new pieces as soon as they are cut, while their bytes are in the buffer.
 
 import BakEngine
 import BakChunking
@@ -62,7 +63,8 @@ final class FileTrier {
 
     /// The number of bytes read at a time. They fit in the processor's cache, so all schemes cut them there.
     private static let stepBytes = 1 << 20
-    /// The number of steps that the buffer holds besides the largest chunk. Several steps make moves of bytes rare.
+    /// The number of steps that the buffer holds besides the largest chunk. Thanks to several steps, the trier rarely
+    /// has to move bytes to the start of the buffer.
     private static let stepsHeld = 8
 
     /// Makes a trier. The first trial's chunks become the content in `TriedFile`.
@@ -91,7 +93,8 @@ final class FileTrier {
         if stat.size <= UInt64(inlineBytes) {
             if let tried = try readInline(file, stat) { return tried }
             var whole = stat
-            // No file system holds a larger file, and a read reports the end.
+            // No file is as large as this. The loop stops at the end of the file, where a read returns less than it
+            // asked for.
             whole.size = UInt64(Int64.max)
             whole.allocatedBytes = whole.size
             return try read(file, whole, kind: kind)
@@ -184,7 +187,7 @@ final class FileTrier {
         return filled - passed
     }
 
-    /// Cuts the bytes read so far, as far as one scheme can.
+    /// Cuts the bytes read so far by one scheme, up to the last cut point that is certain.
     private func advance(
         _ trial: SchemeTrial, _ cursor: inout SchemeCursor, _ bytes: UnsafeRawBufferPointer, _ isLast: Bool,
         _ kind: Int
@@ -227,7 +230,7 @@ final class FileTrier {
         }
     }
 
-    /// Returns the digest of the content that `digest` stands for, extended by one piece.
+    /// Returns the digest of the content so far, whose digest is `digest`, extended by one piece.
     private static func chained(_ digest: ID128, _ id: ID128, _ length: UInt64) -> ID128 {
         withUnsafeTemporaryAllocation(byteCount: 40, alignment: 8) { bytes in
             digest.store(to: bytes.baseAddress!)

@@ -3,8 +3,8 @@
 //   walk (this thread): list, stat, leave out, compare with a snapshot --> batches
 //   workers: read, cut by every scheme, name, look up, compress new pieces --> tallies
 //
-// Always holds: memory does not grow with the library. The names of chunks are remembered up to a bound and estimated
-// beyond it. Paths are remembered only for the largest files.
+// Always holds: memory does not grow with the library. The benchmark remembers a bounded number of chunks' names and
+// estimates the number of further chunks. It remembers paths only of the largest files.
 
 import BakEngine
 import BakChunking
@@ -27,8 +27,8 @@ public final class LibraryBenchmark: Sendable {
     private let monitor = Monitor()
     private nonisolated(unsafe) var current = LibraryProgress()
 
-    /// The table size of a scheme. It takes at most eight bytes for each slot and remembers names in up to three
-    /// quarters of them.
+    /// The number of slots in a scheme's table of chunk names. A slot takes eight bytes, and at most three quarters of
+    /// the slots are used.
     public static let slotLimit = 1 << 21
     /// The number of groups of equal files in the report.
     private static let duplicatesNamed = 20
@@ -96,7 +96,8 @@ public final class LibraryBenchmark: Sendable {
                     while let batch = queue.pop() { try work(worker.value, batch) }
                     try worker.value.finish()
                 }
-                // No worker takes the remaining batches.
+                // After a failure no worker takes further batches. Closing the queue keeps the walk from waiting for
+                // them.
                 if state.failure != nil { queue.close() }
             }
         }
@@ -135,7 +136,7 @@ public final class LibraryBenchmark: Sendable {
             monitor.locked {
                 current.currentPath = item.path
                 if item.stat.type == .regular { current.files += 1 }
-                // The content is not read again.
+                // The content is not read again, so all its bytes count as done.
                 if item.isFurtherName { current.bytes.add(item.stat.size) }
             }
             let holes = worker.holeBytes
@@ -201,7 +202,7 @@ public final class LibraryBenchmark: Sendable {
             storedBytes: chunks.storedBytes)
     }
 
-    /// The size of a blob's row in its pack's footer and in the index.
+    /// The size of a blob's row in its pack's footer plus that of its row in the index.
     fileprivate static let recordBytes = PackLayout.footerEntryBytes + IndexEntry.byteCount
 
     private func schemeRows() -> [LibraryReport.SchemeRow] {

@@ -16,9 +16,9 @@ public enum LibraryEvent: Sendable {
 
 /// The progress of a benchmark.
 public struct LibraryProgress: Sendable {
-    /// The number of regular files, by all their names, that are finished or in progress.
+    /// The number of regular files that are finished or in progress. Each name of a file counts.
     public var files: UInt64 = 0
-    /// Their bytes so far.
+    /// The number of bytes of these files that are done.
     public var bytes: UInt64 = 0
     /// The size of their distinct chunks in bytes.
     public var differentBytes: UInt64 = 0
@@ -30,14 +30,14 @@ public struct LibraryProgress: Sendable {
 
 /// Files with the same content.
 public struct DuplicateGroup: Sendable {
-    /// The size of each in bytes.
+    /// The size of one of these files in bytes.
     public var fileBytes: UInt64
     /// The number of files.
     public var files: UInt64
     /// The paths of some of them, sorted.
     public var paths: [[UInt8]]
 
-    /// The size of all but one of them.
+    /// The size of all these files but one.
     public var wastedBytes: UInt64 { (files - 1) &* fileBytes }
 }
 
@@ -77,11 +77,12 @@ public struct LibraryReport: Sendable {
         public var storedBytes: UInt64
         /// The size of headers and index rows for the distinct chunks.
         public var overheadBytes: UInt64
-        /// True if new chunks were really compressed. If false, the savings measured for each type of file are assumed.
+        /// True if new chunks were really compressed. If false, `storedBytes` assumes the savings that the first scheme
+        /// measured for each type of file.
         public var isCompressionMeasured: Bool
         /// True if the numbers of distinct chunks are estimates from a part of the chunks.
         public var isEstimate: Bool
-        /// The time for cutting, naming and looking up.
+        /// The time for cutting and naming.
         public var cutNanoseconds: UInt64
 
         /// The space that a repository would take for the content.
@@ -119,7 +120,7 @@ public struct LibraryReport: Sendable {
         public var newFiles: UInt64 = 0
         /// The size of new files in bytes.
         public var newBytes: UInt64 = 0
-        /// The number of changed files whose old content could not be read. They are not in the rows.
+        /// The number of changed files whose old content could not be read. These files do not count in `rows`.
         public var unreadableFiles: UInt64 = 0
         /// For each scheme, the amount that it would store for the changed files.
         public var rows: [SchemeRow] = []
@@ -135,7 +136,7 @@ public struct LibraryReport: Sendable {
     public var folders: UInt64 = 0
     /// The number of links and special files.
     public var others: UInt64 = 0
-    /// The number of further names of files that have several.
+    /// The number of further names of files that have several names.
     public var furtherNames: UInt64 = 0
     /// The number of items that the rules left out.
     public var excludedItems: UInt64 = 0

@@ -1,5 +1,5 @@
-// LibraryWalk: the first stage of a benchmark. It walks the library, leaves out excluded items, compares the others
-// with a snapshot, and passes them on in batches, in the order of the walk.
+// LibraryWalk: the first stage of a benchmark. It walks the library, leaves out excluded items, compares the included
+// items with a snapshot, and passes these items on in batches, in the order of the walk.
 
 import BakEngine
 import BakCore
@@ -18,7 +18,7 @@ final class LibraryWalk {
     private let onEvent: (LibraryEvent) -> Void
     private var batch: [LibraryItem] = []
     private var batchBytes: UInt64 = 0
-    /// Files with several names: the stat and the number of names still to come.
+    /// For files with several names: the file's stat, and the number of its names still to come.
     private var links: [InodeKey: (stat: FileStat, names: UInt32)] = [:]
     private var waitNanoseconds: UInt64 = 0
     private var entries: UInt64 = 0
@@ -116,7 +116,8 @@ final class LibraryWalk {
         var run = EntryRun()
         comparer.pass(to: item.path)
         let outcome = comparer.compare(item.path, item.stat, &run)
-        // A backup would read this file again although no change is visible, so it does not count as changed.
+        // If the outcome has a recorded fingerprint, no change of the file is visible, but a backup would read it again
+        // to be sure. Such a file does not count as changed.
         guard item.stat.type == .regular, !item.isFurtherName,
             case .differs(let change, recorded: nil) = outcome
         else { return }

@@ -64,7 +64,8 @@ final class LibraryWorker {
     func take(_ item: LibraryItem) throws {
         do {
             if item.isFurtherName {
-                // A manifest would repeat the chunks of the first name here. The benchmark leaves them out.
+                // A real manifest would repeat the chunks of the file's first name here. The benchmark leaves these
+                // chunks out.
                 var stat = item.stat
                 stat.size = 0
                 try append(item.path, stat, FileAttributes(), .inline([]))
@@ -79,7 +80,7 @@ final class LibraryWorker {
         }
     }
 
-    /// Returns the attributes that can be read. Missing ones change the manifest's size by only a few bytes.
+    /// Returns the attributes that can be read. Missing attributes change the manifest's size by only a few bytes.
     private func attributes(_ item: LibraryItem) throws(SourceError) -> FileAttributes {
         do {
             return try tree.attributes(item.path, item.stat)
@@ -116,7 +117,8 @@ final class LibraryWorker {
         }
     }
 
-    /// Appends an entry to the manifest. An entry that no manifest accepts could not be backed up either.
+    /// Appends an entry to the manifest. Reports a failure if the manifest refuses the entry, because a backup could
+    /// not store it either.
     private func append(
         _ path: [UInt8], _ stat: FileStat, _ attributes: FileAttributes, _ content: FileContent?
     ) throws {
