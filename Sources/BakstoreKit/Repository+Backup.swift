@@ -14,15 +14,16 @@ public struct BackupOptions: Sendable {
     /// Patterns for files to leave out: `*.tmp` anywhere, `/home/ann/Downloads` from the root, `Cache/` for folders
     /// only. A pattern that begins with `!` includes files again.
     public var exclusions: [String] = []
-    /// The name of the device that the files belong to; nil for this machine. Backups of the same device and paths
-    /// follow each other.
+    /// The name of the device that the files belong to; nil for this machine. A backup continues from the last one of
+    /// the same device and paths.
     public var device: String?
-    /// True to keep files that the source no longer has, in this snapshot and the following ones; false to stop that;
-    /// nil to do as the snapshot before.
+    /// True to keep files that the source no longer has, in this snapshot and the following ones; false to stop keeping
+    /// them; nil to do as in the snapshot before.
     public var keepsDeletedFiles: Bool?
     /// True to read every file, even if its size and times have not changed.
     public var readsEverything = false
-    /// True if a path may have lost most of its files since the backup before.
+    /// True if you know that a path has lost most of its files since the backup before, so that this is no sign of a
+    /// missing disk.
     public var expectsMissingFiles = false
     /// True to store nothing and only report.
     public var isDryRun = false
@@ -35,7 +36,7 @@ public struct BackupOptions: Sendable {
 public struct BackupResult: Sendable {
     /// The snapshot; nil if nothing was stored, as in a dry run.
     public let snapshot: Snapshot?
-    /// The number of regular files that no earlier snapshot of the same paths has.
+    /// The number of regular files that the snapshot before does not have.
     public let newFiles: UInt64
     /// The number of regular files that differ from the snapshot before.
     public let changedFiles: UInt64
@@ -47,7 +48,7 @@ public struct BackupResult: Sendable {
     public let readBytes: UInt64
     /// The number of bytes added to the repository: new content, compressed.
     public let storedBytes: UInt64
-    /// The number of items that could not be read in full. `onFailure` received each.
+    /// The number of items that could not be read in full. `onFailure` received each of them.
     public let failedItems: UInt64
     /// The paths that have lost most of their files since the snapshot before, perhaps because a disk was not
     /// connected.
@@ -65,7 +66,7 @@ extension Repository {
     ///   - onProgress: called ten times a second, on another thread.
     ///   - onFailure: called for each item that could not be read, on any thread.
     ///   - cancellation: ends the backup early.
-    /// - Returns: what was done. Everything that it reports is durable.
+    /// - Returns: the result. Everything that the result reports as stored is durable.
     /// - Throws: `BakstoreError` of kind `source` if none of the paths can be read, `damaged` if the snapshot is stored
     ///   but needs packs that are damaged, `storage`, `refused`.
     public func backUp(

@@ -9,8 +9,8 @@ extension Repository {
     /// Returns the entries directly in a folder of a snapshot, ordered by the bytes of their names.
     ///
     /// - Parameters:
-    ///   - folder: an absolute path; `/` for the top, which lists the folders above the backed-up paths if the snapshot
-    ///     has them.
+    ///   - folder: an absolute path. `/` is the top of the snapshot; it has the folders above the backed-up paths if
+    ///     the snapshot has entries for them.
     ///   - snapshot: the snapshot that has the folder.
     /// - Throws: `BakstoreError` of kind `notFound` if the snapshot has no such folder, `damaged`, `storage`.
     public func entries(in folder: String = "/", of snapshot: Snapshot) throws(BakstoreError) -> [Entry] {

@@ -43,7 +43,7 @@ public struct RestoreResult: Sendable {
     public let bytes: UInt64
     /// The number of entries in the target that were kept as they were.
     public let keptEntries: UInt64
-    /// The number of entries that could not be restored in full. `onFailure` received each.
+    /// The number of entries that could not be restored in full. `onFailure` received each of them.
     public let failedEntries: UInt64
     /// The number of failed entries for which damage in the repository is the cause.
     public let damagedEntries: UInt64
@@ -58,12 +58,12 @@ extension Repository {
     /// - Parameters:
     ///   - snapshot: the snapshot to restore.
     ///   - folder: the folder to write to. It is made if it is missing. It receives the content of `options.path`, or
-    ///     the whole tree from the root if that is nil.
+    ///     the whole tree from the root if `options.path` is nil.
     ///   - options: the options of the restore.
     ///   - onProgress: called ten times a second, on another thread.
     ///   - onFailure: called for each entry that could not be restored exactly as it was, on any thread.
     ///   - cancellation: ends the restore early.
-    /// - Returns: what was done. Everything that it reports is durable.
+    /// - Returns: the result. Everything that the result reports as restored is durable.
     /// - Throws: `BakstoreError` of kind `notFound` if the snapshot has nothing at `options.path`, `target`, `storage`,
     ///   `refused`.
     public func restore(

@@ -9,19 +9,19 @@ import BakRepository
 
 /// Rules that decide which snapshots stay. A snapshot stays if any rule keeps it.
 public struct RetentionRules: Sendable {
-    /// Keeps the newest snapshots, this many.
+    /// The number of newest snapshots to keep.
     public var last = 0
-    /// Keeps the newest snapshot of each hour, for this many hours that have one.
+    /// The number of hours of which to keep the newest snapshot. Hours without a snapshot do not count.
     public var hourly = 0
-    /// Keeps the newest snapshot of each day, for this many days that have one.
+    /// The number of days of which to keep the newest snapshot. Days without a snapshot do not count.
     public var daily = 0
-    /// Keeps the newest snapshot of each week, for this many weeks that have one.
+    /// The number of weeks of which to keep the newest snapshot. Weeks without a snapshot do not count.
     public var weekly = 0
-    /// Keeps the newest snapshot of each month, for this many months that have one.
+    /// The number of months of which to keep the newest snapshot. Months without a snapshot do not count.
     public var monthly = 0
-    /// Keeps the newest snapshot of each year, for this many years that have one.
+    /// The number of years of which to keep the newest snapshot. Years without a snapshot do not count.
     public var yearly = 0
-    /// Keeps every snapshot that has one of these labels.
+    /// Labels: every snapshot that has one of them is kept.
     public var tags: [String] = []
 
     /// Makes rules that keep only the newest snapshot of each device and paths. That one always stays.
@@ -146,7 +146,8 @@ extension Repository {
 
     private func settle(_ outlook: VouchOutlook, _ endangersFiles: Bool) throws {
         try engine.settle(outlook)
-        // The caller has accepted that loss, so no later call asks again.
+        // The caller has accepted that unreadable vouches may have protected files. They are deleted, so that no later
+        // call fails because of them.
         if endangersFiles, !outlook.unreadable.isEmpty { try engine.drop(outlook.unreadable) }
         if try engine.hasVouches() { try engine.renewVouches() }
     }

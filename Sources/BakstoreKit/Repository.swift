@@ -78,8 +78,8 @@ public final class Repository: Sendable {
     ///   - path: the repository's folder.
     ///   - password: the password of an encrypted repository; ignored for others.
     ///   - cacheFolder: the folder for files that can be rebuilt from the repository; nil for the user's cache folder.
-    ///   - acceptsOlder: true to open the repository even if it is older than when this machine last saw it. Its
-    ///     current state then counts as the newest.
+    ///   - acceptsOlder: true to open the repository even if it is older than when this machine last saw it. The
+    ///     repository's current state then counts as the newest.
     /// - Throws: `BakstoreError` of kind `noRepository`, `passwordNeeded`, `wrongPassword`, `olderThanSeen`, `damaged`
     ///   or `storage`.
     public static func open(
@@ -140,7 +140,7 @@ extension Repository {
         return { secret }
     }
 
-    /// Returns the cache that the command line uses as well, so that both share the same seen state.
+    /// Returns the cache that the command line uses as well. Both thus remember the same last state of the repository.
     private static func cache(
         of id: ID128, at path: String, _ folder: String?, isEncrypted: Bool
     ) -> any LocalCache {

@@ -15,7 +15,7 @@ public struct RunProgress: Sendable {
     public internal(set) var currentPath = ""
 }
 
-/// An item that a call could not process in full. The call goes on with the others.
+/// An item that a call could not process in full. The call continues with the other items.
 public struct ItemFailure: Sendable {
     /// The absolute path of the item, as text.
     public let path: String

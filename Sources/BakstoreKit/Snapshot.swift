@@ -9,13 +9,14 @@ public struct Snapshot: Sendable, Identifiable {
 
     init(_ record: CommitRecord) { self.record = record }
 
-    /// 32 hexadecimal digits.
+    /// The id, as 32 hexadecimal digits.
     public var id: String { record.id.description }
     /// When the backup began, in seconds since 1970-01-01 00:00 UTC.
     public var time: Int64 { record.time.seconds }
     /// The machine that made the backup.
     public var host: String { record.host }
-    /// The phone or host that the files belong to. Snapshots of one device and paths follow each other.
+    /// The phone or host that the files belong to. Successive snapshots of the same folders have the same device and
+    /// paths.
     public var device: String { record.device }
     /// The absolute paths that were backed up, as text.
     public var paths: [String] { record.paths.map(PathText.absolute) }
