@@ -14,7 +14,7 @@ public enum CutScheme: Hashable, Sendable {
     case withoutHints
     /// Chunks with one average size in bytes, whatever the content.
     case oneSize(average: Int)
-    /// FastCDC, level 2, with this normal size in bytes.
+    /// FastCDC with normalization level 2 and this normal size in bytes.
     case fastCDC(normal: Int)
 
     /// The schemes that a benchmark tries on a whole library.

@@ -70,8 +70,8 @@ final class DistinctTally: @unchecked Sendable {
     private var level = 0
     private var all: [PieceSum]
     private var distinct: [PieceSum]
-    /// The time for cutting and naming. Then the size of the pieces that were compressed, and the time for compressing
-    /// them. Times are sums over all threads.
+    /// The time for cutting and naming; the size of the pieces that were compressed; the time for compressing them.
+    /// Times are sums over all threads.
     private var cutNanoseconds: UInt64 = 0
     private var compressedBytes: UInt64 = 0
     private var compressNanoseconds: UInt64 = 0

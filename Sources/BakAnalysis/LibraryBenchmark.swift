@@ -96,8 +96,8 @@ public final class LibraryBenchmark: Sendable {
                     while let batch = queue.pop() { try work(worker.value, batch) }
                     try worker.value.finish()
                 }
-                // After a failure no worker takes further batches. Closing the queue keeps the walk from waiting for
-                // them.
+                // After a failure no worker takes further batches. Closing the queue keeps the walk from waiting for a
+                // worker.
                 if state.failure != nil { queue.close() }
             }
         }

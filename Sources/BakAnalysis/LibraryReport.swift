@@ -148,7 +148,7 @@ public struct LibraryReport: Sendable {
     public var duplicateFiles: UInt64 = 0
     /// The size of those files in bytes.
     public var duplicateBytes: UInt64 = 0
-    /// True if those two numbers are estimates from a part of the files.
+    /// True if `duplicateFiles` and `duplicateBytes` are estimates from a part of the files.
     public var areDuplicatesEstimated = false
     /// The groups of equal files that waste the most space.
     public var duplicates: [DuplicateGroup] = []

@@ -48,7 +48,7 @@ public struct BackupResult: Sendable {
     public let readBytes: UInt64
     /// The number of bytes added to the repository: new content, compressed.
     public let storedBytes: UInt64
-    /// The number of items that could not be read in full. `onFailure` received each of them.
+    /// The number of items that could not be read in full. `backUp` passed each of them to `onFailure`.
     public let failedItems: UInt64
     /// The paths that have lost most of their files since the snapshot before, perhaps because a disk was not
     /// connected.

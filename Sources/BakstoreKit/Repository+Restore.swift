@@ -43,7 +43,7 @@ public struct RestoreResult: Sendable {
     public let bytes: UInt64
     /// The number of entries in the target that were kept as they were.
     public let keptEntries: UInt64
-    /// The number of entries that could not be restored in full. `onFailure` received each of them.
+    /// The number of entries that could not be restored in full. `restore` passed each of them to `onFailure`.
     public let failedEntries: UInt64
     /// The number of failed entries for which damage in the repository is the cause.
     public let damagedEntries: UInt64

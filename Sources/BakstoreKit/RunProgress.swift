@@ -33,7 +33,7 @@ public final class Cancellation: Sendable {
     /// Makes an object that has not been cancelled.
     public init() {}
 
-    /// Ends the calls that received this object. Further calls have no effect.
+    /// Ends the calls that received this object. A second `cancel()` has no effect.
     public func cancel() { flag.store(true, ordering: .releasing) }
 
     /// True once `cancel()` was called.

@@ -46,9 +46,9 @@ public final class BlobReader {
         namesOpened = !(trustingSeals && repository.isEncrypted)
     }
 
-    /// Reads a blob. The bytes are valid until the next call, and only while the reader is held. If one copy is
-    /// damaged, the reader tries the others. If a collection has moved blobs meanwhile, the reader looks the blob up
-    /// again.
+    /// Reads a blob. The bytes are valid until the next call, and only while the caller holds the reader. If one copy
+    /// of the blob is damaged, the reader tries the other copies. If a prune has moved blobs meanwhile, the reader
+    /// looks the blob up again.
     ///
     /// - Throws: `MissingBlobError` if the index has no such blob, `CorruptionError` with pack and offset if the bytes
     ///   there are not the blob, and `StoreError`.

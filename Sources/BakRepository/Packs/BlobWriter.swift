@@ -1,4 +1,4 @@
-// BlobWriter: computes the ids of content, and stores it in its own open pack if the repository does not have it.
+// BlobWriter: computes the ids of content, and stores content that the repository does not have in an open pack.
 // Payload bytes never cross threads: the thread that has them compresses them into the pack.
 
 import BakCodec

@@ -22,8 +22,8 @@ final class PackPresence: @unchecked Sendable {
     /// The whole state, for `Milestones`.
     var knowledge: String { monitor.locked { "\(seen.sorted()) \(faults.map(\.pack))" } }
 
-    /// Keeps only the damage found in `packs`, the packs of a newer index. A collection may have removed the other
-    /// packs, so their absence is no damage.
+    /// Keeps only the damage found in `packs`, the packs of a newer index. A prune may have removed the other packs, so
+    /// their absence is no damage.
     func retain(_ packs: Set<ID128>) {
         monitor.locked { faults.removeAll { !packs.contains($0.pack) } }
     }

@@ -1,8 +1,8 @@
 // RangePlanner: decides which range of a pack to read in one request. If blobs lie close together, one request reads
 // all of them and the bytes between them.
 //
-// Always holds: all blobs of a request lie in its range of its pack. A request is longer than `mostBytes` only if its
-// first blob is. Every blob is in exactly one request.
+// Always holds: all blobs of a request lie in one pack, in the request's range. A request is longer than `mostBytes`
+// only if its first blob is. Every blob is in exactly one request.
 
 import BakCore
 import BakFormat

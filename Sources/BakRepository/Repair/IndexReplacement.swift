@@ -1,4 +1,6 @@
-// IndexReplacement: a collection round that deletes nothing, and replaces all trusted index segments with new ones.
+// IndexReplacement: a round that deletes nothing, and replaces all trusted index segments with new ones. A round is
+// what a prune usually decides: a plan with the packs that it may delete, and then a decision with the packs that it
+// deletes and the index segments that are trusted.
 //
 // It need not wait for running sessions, because the packs that they rely on stay in place. If the new index no longer
 // names some blobs, a running session may still rely on them. The repair then calls `endSessions`. The backups continue

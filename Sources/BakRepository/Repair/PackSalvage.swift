@@ -1,6 +1,6 @@
-// PackSalvage: finds the blobs that are still whole in a damaged pack. A blob is whole if its content gives its id. The
-// salvage learns a blob's place, length and codec from the pack's footer, from the index, or from the header before the
-// blob.
+// PackSalvage: finds the blobs that are still whole in a damaged pack. A blob is whole if the hash of its content is
+// its id. The salvage learns a blob's place, length and codec from the pack's footer, from the index, or from the
+// header before the blob.
 
 import BakCodec
 import BakCore
@@ -55,8 +55,8 @@ final class PackSalvage {
             ).compressed
         } catch let error as CorruptionError {
             if error.isRefused { throw error }
-            // Only the blob's header may be damaged. In an encrypted repository one seal covers header and blob, so the
-            // blob is lost then.
+            // Perhaps only the blob's header is damaged. In an encrypted repository one seal covers header and blob, so
+            // the blob is lost then.
             if error.cause != .damage || repository.isEncrypted { return nil }
         }
         let stored = try reader.readRange(

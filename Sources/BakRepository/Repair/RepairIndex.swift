@@ -41,7 +41,8 @@ public final class RepairIndex: RepositoryRepair {
             snapshots = try repository.snapshotList()
             now = try BlobIndex(repository)
         }
-        // After a dry run that found faults, the index still has these faults. It cannot show which files are lost.
+        // If a dry run found faults, the index still has them and cannot show which files are lost. So it is not
+        // searched for losses.
         if !request.isDryRun || !report.wasNeeded {
             try LossFinder(repository: repository, onEvent: onEvent, stop: stop).find(
                 snapshots, in: now, DamagedBlobs(), &report)

@@ -1,4 +1,4 @@
-// RepairPacks: saves the undamaged blobs of damaged packs. It copies these blobs to new packs and decides a new index.
+// RepairPacks: saves the undamaged blobs of damaged packs. It copies these blobs to new packs and replaces the index.
 // The new index names only the copies in new packs and in undamaged packs. It does not name lost blobs, so the next
 // backup that still has their content stores them again. The damaged packs stay until a prune removes them.
 
@@ -60,8 +60,8 @@ public final class RepairPacks: RepositoryRepair {
             }, stop: stop)
         run.verify(present.map { ($0, true) }, deadline: nil, workerCount: request.workerCount)
         if let failure = run.failure { throw failure }
-        // If this user may not read a pack, it is unknown whether the pack is damaged. The repair must not treat it as
-        // lost.
+        // If this user may not read a pack, it is unknown whether the pack is damaged. So the repair ends here and does
+        // not treat the pack as lost.
         if let (pack, found, _) = run.faulty.first(where: \.found.isRefused) {
             throw CorruptionError.unreadable(
                 object: ObjectNames.pack(pack.id).description, offset: 0, reason: found.words[0],
@@ -147,7 +147,8 @@ public final class RepairPacks: RepositoryRepair {
 
     // MARK: The index
 
-    /// Decides an index that names the good copies. Returns false if another program has decided a round meanwhile.
+    /// Replaces the index with one that names only undamaged copies. Returns false if another program has decided a
+    /// round meanwhile.
     private func replaceIndex(
         _ index: BlobIndex, without damaged: [CountedPack], _ filler: PackFiller
     ) throws -> Bool {

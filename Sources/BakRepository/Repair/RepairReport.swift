@@ -60,7 +60,7 @@ public struct RepairReport: Sendable, Equatable {
     /// Makes an empty report.
     public init() {}
 
-    /// True if nothing to which a snapshot refers is lost.
+    /// True if everything to which snapshots refer is in the repository.
     public var isWhole: Bool { lostFiles == 0 && affectedSnapshots == 0 && !needsIndexRepair }
 }
 

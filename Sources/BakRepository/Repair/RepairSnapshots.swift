@@ -78,7 +78,8 @@ public final class RepairSnapshots: RepositoryRepair {
             onEvent(.broughtBack(snapshot: snapshot.id, as: nil))
             return true
         }
-        // A prune sees the restored record, so it keeps the content, even if a plan has condemned it.
+        // A prune that runs sees the restored record. So it keeps the snapshot's content, even in packs that its plan
+        // names.
         let isDamaged = (snapshot.error as? CorruptionError)?.cause == .damage
         if snapshot.isMissing || isDamaged, let bytes = try repository.spare(snapshot.id)?.bytes {
             let key = ObjectNames.snapshot(snapshot.id)
@@ -175,8 +176,8 @@ public final class RepairSnapshots: RepositoryRepair {
     }
 }
 
-/// Makes sure that a session may rely on chunks. It stores a chunk anew if it lies only in packs that a prune is about
-/// to delete, or that belong to a session whose record is damaged. For one thread.
+/// Makes sure that a session may rely on chunks. The keeper stores a chunk again if the chunk lies only in packs that a
+/// prune is about to delete, or only in packs of a session whose record is damaged. For one thread.
 private struct ChunkKeeper {
     private let index: BlobIndex
     private let session: BackupSession

@@ -1,6 +1,7 @@
-// RepositoryRepair: the common part of the three repairs. A repair examines the repository and then changes it. If
-// another program has decided a collection round meanwhile, packs may have been moved or deleted, and the repair begins
-// another attempt.
+// RepositoryRepair: the common part of the three repairs. A repair examines the repository and then changes it. Prunes
+// and repairs record in numbered decisions, one for each round, which packs they delete and which index they trust. If
+// another program has decided a round meanwhile, objects may have been moved or deleted, and the repair begins another
+// attempt.
 //
 // To a repair that runs at the same time, the work of a prune can look like damage. So the repair reports its findings
 // about objects only if no round was decided while it collected them.

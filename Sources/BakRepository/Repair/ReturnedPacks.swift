@@ -1,6 +1,6 @@
-// ReturnedPacks: packs that are in the store although a decision deletes them. They were put back from a copy of the
-// repository, a program that synchronises folders merged them from a copy, or an interrupted prune has not deleted them
-// yet.
+// ReturnedPacks: packs that are in the store although a decision of a prune deletes them. They were put back from a
+// copy of the repository, a program that synchronises folders merged them from a copy, or an interrupted prune has not
+// deleted them yet.
 //
 // A prune that still runs may delete them at any time, so no index may name them. If a snapshot needs a blob that no
 // other pack holds, the repair copies the blob to a new pack, compressed as it is. A prune deletes the returned packs

@@ -5,8 +5,8 @@
 import BakFormat
 import BakStorage
 
-/// The obstructions in a repository. Only a census lists packs, so obstructions in the place of packs are missing until
-/// `add` adds them.
+/// The obstructions in a repository. `init` leaves out packs, which `PackCensus` lists. `add` adds the obstructions
+/// that the census found in the place of packs.
 struct Obstructions {
     /// Obstructions that keep the program from listing, forgetting or pruning a snapshot, in the order of their names.
     let hindering: [Obstruction]

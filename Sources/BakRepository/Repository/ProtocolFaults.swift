@@ -1,6 +1,7 @@
-// ProtocolFaults: faults that a test plants in an actor of the store protocol, a writer or a collection. With each
-// fault the actor leaves out a step or takes it in another order. The simulation must then find lost data, which shows
-// that the step is needed.
+// ProtocolFaults: faults that a test plants in an actor of the store protocol: a writer, which stores a session, or a
+// collection, which does the work of a prune. A collection condemns packs in a plan and later deletes the packs that
+// its decision names. With each fault the actor leaves out a step or takes it in another order. The simulation must
+// then find lost data, which shows that the step is needed.
 
 /// The faults of one actor of the protocol. Outside of tests there are none.
 struct ProtocolFaults: Sendable {

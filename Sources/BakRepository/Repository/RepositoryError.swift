@@ -42,7 +42,7 @@ public enum RepositoryError: Error, Equatable, Sendable, CustomStringConvertible
     case snapshotRemoved(ID128)
     /// This machine's index table changed or became unreadable while it was in use.
     case cacheChanged
-    /// A collection ended the session, and an object that it refers to is gone.
+    /// A prune ended the session, and an object to which the session refers is gone.
     case sessionRevoked(ID128)
     /// The session's staged objects were removed before it published them; the error is the store's.
     case unpublishedRemoved(ID128, StoreError)

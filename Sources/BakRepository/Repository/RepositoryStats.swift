@@ -119,7 +119,8 @@ public final class StatsRun {
 
     /// Counts what `snapshots` hold. Damaged parts are left out and counted as missing.
     ///
-    /// - Parameter listed: the snapshots whose files are counted; nil for all. The others only count as users of blobs.
+    /// - Parameter listed: the snapshots whose files are counted; nil for all. All other snapshots only count as users
+    ///   of blobs.
     /// - Throws: `RepositoryError.cacheChanged` if the index table changes meanwhile, and `StoreError`.
     public func run(
         _ snapshots: [CommitRecord], countingFilesOf listed: Set<ID128>? = nil

@@ -1,4 +1,6 @@
-// BackupSession: what one run stores, from `sessions/<id>` to `snapshots/<id>`.
+// BackupSession: stores the data of one run, from the session record `sessions/<id>` to the commit record
+// `snapshots/<id>`. A collection is the work of a prune. It condemns packs in a plan, waits for or ends the sessions
+// that may not have seen the plan, and decides which packs to delete.
 //
 // A session works in the order that the protocol prescribes. It puts the session record, lists the collections, reads
 // the index, stores packs, puts its index segment, and puts its commit record. No object becomes visible before the
@@ -73,7 +75,7 @@ public final class BackupSession {
     ///   - isDryRun: true to store nothing.
     ///   - kept: the packs of a run that a collection ended.
     ///   - onDamage: called for each index segment that cannot be read. The session then stores that segment's blobs
-    ///     again. Nil to throw.
+    ///     again. If `onDamage` is nil, the error is thrown.
     /// - Throws: `RepositoryError.pruneUnderWay` if a prune runs and the store does not guard names,
     ///   `RepositoryError.outsideLimits` if no reader would accept the session's record, `CorruptionError` if the index
     ///   is damaged and `onDamage` is nil, and `StoreError`.
@@ -143,8 +145,9 @@ public final class BackupSession {
         repository.store.begin(id)
     }
 
-    /// Refuses to run beside a prune in a store that does not guard names. The backup puts its session and the prune
-    /// puts its plan before either looks for the other, so at least one of them sees the other.
+    /// Refuses to run beside a prune in a store that does not guard names: there, two programs could store different
+    /// objects under one name. The backup puts its session and the prune puts its plan before either looks for the
+    /// other, so at least one of them sees the other.
     private static func expectNoPrune(_ state: CollectionState, _ repository: Repository) throws {
         guard repository.store.guardsNames || state.openPlans.isEmpty else {
             throw RepositoryError.pruneUnderWay(location: repository.store.location)
@@ -311,8 +314,8 @@ public final class BackupSession {
         IndexSegment(session: id, contents: packs.map { ($0.pack, $0.blobs) })
     }
 
-    /// Puts the index segment of the packs `stored` and then the commit record. If a collection ends the session, it
-    /// tries again with a new session.
+    /// Puts the index segment of the packs `stored` and then the commit record. If a collection ends the session, the
+    /// run tries again with a new session.
     private func publish(
         _ stored: [SealedPack], _ makeRecord: (_ session: ID128, _ hasIndex: Bool) -> CommitRecord
     ) throws -> CommitRecord {
@@ -340,8 +343,8 @@ public final class BackupSession {
             // A collection ended the session. Its packs are still there: begin another session that refers to them.
             id = try registerNext(milestones)
             mustVerify = true
-            // Leave out packs that are condemned by now. No session that collections wait for owns them, so a
-            // collection deletes them even if a segment names them. The next attempt checks whether the content is
+            // Leave out packs that are condemned by now. Collections no longer wait for the session that stored them,
+            // so they delete these packs even if a segment names them. The next attempt checks whether the content is
             // whole without them.
             if !faults.nameCondemned { packs.removeAll { index.isExcluded($0.pack.id) } }
             if !packs.isEmpty { index.publish([segment(of: packs)]) }
@@ -445,8 +448,8 @@ final class SealedPacks: @unchecked Sendable {
     private var bytes = 0
     private var hasFailed = false
 
-    /// The fewest bytes that a blob counts for. At most 2 GiB wait for a commit, so this bounds a session's index
-    /// segment even if blobs are tiny.
+    /// A smaller blob counts as this many bytes. At most 2 GiB wait for a commit, so this bounds the number of blobs,
+    /// and with it the size of the session's index segment.
     private static let leastBlobBytes = 512
 
     init(_ batch: any StagedBatch) { self.batch = batch }

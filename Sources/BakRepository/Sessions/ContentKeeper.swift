@@ -1,6 +1,6 @@
 // ContentKeeper: lets a session commit a snapshot whose content other sessions stored. Some of this content may lie
-// only in condemned packs, on which the session must not rely. Until a decision names such a pack, its content is
-// intact. The keeper reads that content and stores it again, as a backup would.
+// only in condemned packs, which a prune plans to delete, so the session must not rely on them. Until a decision names
+// such a pack, its content is intact. The keeper reads that content and stores it again, as a backup would.
 
 import BakCore
 import BakFormat

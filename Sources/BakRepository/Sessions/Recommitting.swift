@@ -1,9 +1,8 @@
 // Recommitting: changes what a snapshot's record says. A snapshot is immutable, so a new session commits the changed
 // record. The old snapshot is forgotten only after the new one is committed.
 //
-// If a collection ends the session, or moves or deletes content meanwhile, the work begins again with the newest index.
-// Content is reported as gone only if the index lacks it and no collection has decided a round since the index was
-// read.
+// If a prune ends the session, or moves or deletes content meanwhile, the work begins again with the newest index.
+// Content is reported as gone only if the index lacks it and no prune has decided a round since the index was read.
 
 import BakCore
 import BakFormat

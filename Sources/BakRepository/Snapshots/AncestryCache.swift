@@ -90,7 +90,7 @@ extension Repository {
             return fresh[id]
         }
         /// The forgotten snapshots by their original ids. An archive names the archives that it joined by original id,
-        /// and only a snapshot's own record tells its original id.
+        /// and only a snapshot's own record tells its original id. So all forgotten records must be read once.
         lazy var byOriginal = Dictionary(grouping: forgotten.compactMap(read), by: \.original)
         while let id = rest.popLast() {
             guard found[id] == nil else { continue }

@@ -1,6 +1,8 @@
-// Retention+Forecast: how long snapshots will stay. Some snapshots stay for good whenever the next backups come; the
-// rules alone show which. For other snapshots, the forecast simulates further backups at the present pace and the
-// decisions after each of them.
+// Retention+Forecast: forecasts how long snapshots will stay. Some snapshots stay for good, whenever the next backups
+// come; the rules alone show which. For other snapshots, the forecast simulates further backups at the present pace and
+// the decisions after each of them.
+//
+// An archive stands for an older one if it has carried over all entries of the older one.
 //
 // Always holds:
 // - If a snapshot is said to stay for good, every later decision by the same rules keeps it, as long as later backups
@@ -41,7 +43,8 @@ public enum Staying: Equatable, Sendable {
     /// Returns the shorter of the two, for a snapshot to which several sets of rules apply.
     public func orShorter(_ other: Staying) -> Staying { other.isShorter(than: self) ? other : self }
 
-    /// True if it ends before `other` does. A snapshot without rules stays longest.
+    /// True if the snapshot stays for a shorter time than `other` says. A snapshot to which no rules apply stays
+    /// longest.
     public func isShorter(than other: Staying) -> Bool { rank < other.rank }
 
     private var rank: (Int, Timestamp, Int) {
@@ -55,7 +58,8 @@ public enum Staying: Equatable, Sendable {
 }
 
 extension Retention {
-    /// The largest number of future backups to simulate. A snapshot that is kept until then is said to stay until then.
+    /// The largest number of future backups to simulate. If a snapshot is still kept after the last of them, the
+    /// forecast gives the date of that backup.
     public static let backupsAhead = 4000
     /// The largest number of decisions to simulate. Each decision is about one snapshot.
     private static let decisionsAhead = 200_000
@@ -89,8 +93,8 @@ extension Retention {
     }
 
     /// Returns the archives that the next archives will carry over. Retention keeps each of them until another archive
-    /// stands for it. The next archive continues from the newest snapshot of its device and paths, so this needs a
-    /// grouping under which retention keeps that snapshot.
+    /// stands for it. The next archive continues from the newest snapshot of its device and paths. If groups are larger
+    /// than one device and paths, retention may remove that snapshot, so nothing is returned.
     private func archiveHeads(among chosen: [CommitRecord], _ order: SnapshotOrder) -> Set<ID128> {
         guard !policy.isEmpty, grouping.isSuperset(of: .byDefault) else { return [] }
         let groups = SnapshotGroup.divide(chosen.filter(\.isComplete), by: .byDefault, order)
@@ -109,7 +113,7 @@ extension Retention {
             return reasons
         }
         let newestFirst = Array(snapshots.filter { $0.time <= now }.reversed())
-        // A later reason replaces an earlier one, so the most telling comes last.
+        // A later reason replaces an earlier one. So the reason that tells the user most comes last.
         for period in RetentionPeriod.allCases where policy.counts[period] == .max {
             var seen: Set<RetentionPeriod.Bucket> = []
             for (position, snapshot) in newestFirst.enumerated() {
@@ -128,7 +132,7 @@ extension Retention {
     }
 
     /// True if no later backup can fall into the period. The newest snapshot's date decides, not the clock: the next
-    /// backup may be dated right after it, or up to an hour earlier after a clock change.
+    /// backup may have the following date, or, after a clock change, a date up to an hour earlier.
     private func isOver(
         _ bucket: RetentionPeriod.Bucket, _ period: RetentionPeriod, _ newest: CommitRecord
     ) -> Bool {
@@ -170,8 +174,9 @@ extension Retention {
         for id in open { forecast[id] = .until(reached, backups: nil) }
     }
 
-    /// The assumed times of future backups: as far apart as the last ones were, but at least one a day. So the forecast
-    /// rather ends too early than too late.
+    /// The assumed times of future backups. They are as far apart as the last backups were, but at least an hour and at
+    /// most a day. More backups remove a snapshot earlier, so the forecast rather names too early a date than too late
+    /// a date.
     private struct Pace {
         var first: Timestamp
         /// The time between two assumed backups. It is never shorter than the shortest period in the rules, because
@@ -208,7 +213,8 @@ extension Retention {
 }
 
 extension RetentionPolicy {
-    /// True if no rule looks at dates. Then a snapshot goes after a number of backups, whenever they come.
+    /// True if no rule looks at dates. Then retention removes a snapshot after a number of further backups, whenever
+    /// they come.
     fileprivate var countsOnlyBackups: Bool {
         spans.isEmpty && counts.allSatisfy { $0.key == .last || $0.value <= 0 }
     }

@@ -130,8 +130,8 @@ public struct Retention: Sendable {
         }
     }
 
-    /// Returns, for each device and paths, the archives for which no other archive stands. Only these may have files
-    /// that were deleted from the source. A snapshot in doubt stands for no archive.
+    /// Returns, for each device and paths, the archives for which no other archive stands. Such an archive may be the
+    /// only snapshot with some files that were deleted from the source. A snapshot in doubt stands for no archive.
     private func archiveHeads(
         _ past: [CommitRecord], _ doubts: SnapshotDoubts, _ order: SnapshotOrder
     ) -> Set<ID128> {

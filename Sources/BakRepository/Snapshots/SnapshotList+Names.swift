@@ -83,7 +83,7 @@ extension SnapshotList {
     ) -> [UnreadableSnapshot] {
         guard !unreadable.isEmpty else { return [] }
         let upTo = match.flatMap { match in readable.firstIndex { $0.id == match.id } }
-        // Ancestors are older, so they are not newer than `match`.
+        // The ancestors of `match`, and of snapshots before it, are older than `match`.
         let older = order.ancestors(of: readable[..<(upTo.map { $0 + 1 } ?? 0)])
         return unreadable.filter { snapshot in
             guard let spare = snapshot.spare else { return !older.contains(snapshot.id) }

@@ -325,9 +325,9 @@ private struct Chains {
         parentsFirst = times.indices.sorted { (depths[$0], $0) < (depths[$1], $1) }
     }
 
-    /// Returns the effective time of each node. It follows each node's longest chain of descendants. In this chain, it
-    /// takes the longest series of dates that do not decrease and are not after `now` as right. It moves each other
-    /// date between the right dates before and after it.
+    /// Returns the effective time of each node. It follows each node's longest chain of descendants. In this chain, the
+    /// longest series of dates that do not decrease and are not after `now` counts as right. It moves each other date
+    /// between the right dates before and after it.
     func effectiveTimes(now: Timestamp) -> [Timestamp] {
         var result = Array(repeating: Self.unknownTime, count: times.count)
         let next = longestContinuations()

@@ -62,8 +62,9 @@ extension Repository {
     }
 
     /// Returns all snapshots that are not forgotten, with the order in which they were made. An unreadable record does
-    /// not affect the others. A snapshot also counts as unreadable if its record is missing although something shows
-    /// that it existed, if an obstruction is in the record's place, or if its forget marker does not open.
+    /// not keep other records from being listed. A snapshot also counts as unreadable if its record is missing although
+    /// something shows that it existed, if an obstruction is in the record's place, or if its forget marker does not
+    /// open.
     ///
     /// - Throws: `StoreError` if the store cannot be listed or read.
     public func snapshotList() throws -> SnapshotList {

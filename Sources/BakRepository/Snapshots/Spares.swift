@@ -113,7 +113,8 @@ extension Repository {
         of records: [CommitRecord], isKnown: (ID128) -> Bool
     ) throws -> Set<ID128> {
         var missing: Set<ID128> = []
-        // The parent of a copy may exist only in the repository from which the snapshot was copied.
+        // The parent of a copy may exist only in the repository from which the snapshot was copied. So its absence here
+        // means nothing.
         for record in records where record.original == nil {
             guard let parent = record.parent, !isKnown(parent), !missing.contains(parent) else { continue }
             do {

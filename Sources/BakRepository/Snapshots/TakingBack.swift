@@ -2,7 +2,7 @@
 // is never deleted, because a prune may have read it already. Instead, a new session commits the snapshot again. The
 // session is registered first. Then it looks up in the trusted index everything to which the snapshot refers, and
 // stores condemned content again. So a prune either sees the session and waits for it, or it has decided before the
-// session read the index.
+// session read the index. In that case the session finds that content is missing.
 //
 // A session does not rely on the index segment of another session whose commit record is damaged. But the snapshot may
 // need packs that only such a segment names, above all if its own record is the damaged one. The new session then names

@@ -8,7 +8,7 @@
 // - A vouch is durable before the program calls anything safe.
 // - A vouch is deleted only after each of its files is recorded elsewhere. If a snapshot still has the file's content,
 //   another vouch names the file. If not, the content is recorded as given up: the user has agreed to lose it.
-// - Given-up content counts again when a snapshot that has it is taken back.
+// - When a snapshot is taken back, vouches protect its given-up content again.
 // - Each vouch is stored twice, under two names, and one copy is enough. If both were lost, a prune could delete
 //   content that people rely on.
 // - A vouch of which no copy can be read may be about any snapshot. So the program asks before it removes any snapshot.
@@ -321,8 +321,9 @@ extension Repository {
 
     // MARK: Given-up content
 
-    /// Takes snapshots back with `takeBack`. Given-up content counts again if a snapshot has it then. If the program
-    /// stops in between, all given-up content counts. The program then asks too often, but never too seldom.
+    /// Takes snapshots back with `takeBack`. If a snapshot has given-up content afterwards, a vouch protects that
+    /// content again. If the program stops in between, vouches protect all given-up content. The program then asks too
+    /// often, but never too seldom.
     ///
     /// - Throws: the errors of `takeBack`, `CorruptionError` if the index is damaged, and `StoreError`.
     public func recallingVouches<Value>(_ takeBack: () throws -> Value) throws -> Value {
