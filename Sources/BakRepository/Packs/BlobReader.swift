@@ -1,4 +1,7 @@
 // BlobReader: reads single blobs and ranges of packs, and verifies them. It returns a blob as it was stored, or throws.
+//
+// In an encrypted repository, each blob is sealed: encrypted and authenticated, under a key that follows from the salt
+// in its pack's header. A plain repository has no seals.
 
 import BakCodec
 import BakCore

@@ -1,5 +1,6 @@
 // PackBuilder: builds a whole pack in memory, from header to tail, so that one call can store it. The builder uses its
-// buffer for one pack after another, and enlarges the buffer when a pack needs it.
+// buffer for one pack after another, and enlarges the buffer when a pack needs it. In an encrypted repository, the
+// builder seals each blob and the table of blobs, that is, encrypts and authenticates them.
 
 import BakCodec
 import BakCore

@@ -1,5 +1,6 @@
-// PackReading: reads ranges and footers of packs. A failure that concerns one pack only, such as a bad sector, becomes
-// a `CorruptionError`. Any other failure concerns the whole store and stays a `StoreError`.
+// PackReading: reads ranges and footers of packs. A footer is the table of blobs at a pack's end. A failure that
+// concerns one pack only, such as a bad sector, becomes a `CorruptionError`. Any other failure concerns the whole store
+// and stays a `StoreError`.
 
 import BakCodec
 import BakCore

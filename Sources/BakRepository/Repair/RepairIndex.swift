@@ -58,7 +58,8 @@ public final class RepairIndex: RepositoryRepair {
     /// Notes the missing segments of committed sessions, and the plans that cannot be read.
     private func noteMissingSegments(_ trusted: TrustedSegments) throws {
         let decision = trusted.collections.decision
-        // If the newest decision cannot be read, it is unknown which segments it superseded. Then none is reported.
+        // If a prune's newest decision cannot be read, it is unknown which segments it replaced with new ones. Then no
+        // missing segment is reported.
         let isTold = trusted.round == 0 || decision != nil
         let superseded = Set(decision?.superseded ?? [])
         for id in trusted.outcomes.committed.subtracting(superseded).sorted() where isTold {

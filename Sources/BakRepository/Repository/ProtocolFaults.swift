@@ -1,7 +1,8 @@
 // ProtocolFaults: faults that a test plants in an actor of the store protocol: a writer, which stores a session, or a
 // collection, which does the work of a prune. A collection condemns packs in a plan and later deletes the packs that
-// its decision names. With each fault the actor leaves out a step or takes it in another order. The simulation must
-// then find lost data, which shows that the step is needed.
+// its decision names. It may end a session with a tombstone, which takes the name of the session's commit record. A
+// spare is a second copy of a commit record. With each fault the actor leaves out a step or takes it in another order.
+// The simulation must then find lost data, which shows that the step is needed.
 
 /// The faults of one actor of the protocol. Outside of tests there are none.
 struct ProtocolFaults: Sendable {
@@ -11,7 +12,7 @@ struct ProtocolFaults: Sendable {
     var indexBeforeCollections = false
     /// A collection decides without waiting for the sessions that began before its plan.
     var noWait = false
-    /// A writer's commit record takes the place of a tombstone.
+    /// A writer's commit record replaces a tombstone.
     var plainPutCommit = false
     /// A writer relies on condemned packs.
     var ignoreCondemned = false
@@ -30,7 +31,8 @@ struct ProtocolFaults: Sendable {
     var keepsCondemned = false
     /// Commit records have no spares.
     var withoutSpares = false
-    /// A collection ignores that a commit record is missing if only the newest decision names its session.
+    /// A collection does not notice that a commit record is missing if only the newest decision shows that its session
+    /// committed.
     var overlooksMissing = false
     /// Receives the milestones that an actor reaches.
     var milestones = Milestones()

@@ -19,7 +19,8 @@ import BakStorage
 
 /// What this machine saw in a store and the store no longer shows.
 public struct OlderState: Equatable, Sendable {
-    /// A snapshot of which nothing is left: no record, no spare and no readable forget marker.
+    /// A snapshot of which nothing is left: no commit record, no spare (the record's second copy) and no readable
+    /// forget marker.
     public struct Lost: Equatable, Sendable {
         /// Its id.
         public var id: ID128
@@ -207,9 +208,9 @@ extension Repository {
         } catch let error as StoreError where error.kind == .notFound { return false }
     }
 
-    /// True if any part of a snapshot's record is left. A tombstone does not count: it says that the session never
-    /// committed, but this machine has seen the snapshot. A record that was cut to a tombstone's length counts: it is
-    /// reported as damage.
+    /// True if any part of a snapshot's record is left. A tombstone, which has the same name as the record, does not
+    /// count: it says that the session never committed, but this machine has seen the snapshot. A record that was cut
+    /// to a tombstone's length counts: it is reported as damage.
     private func hasRecord(_ id: ID128) throws -> Bool {
         guard let size = try size(of: ObjectNames.snapshot(id)) else { return false }
         return size != Tombstone.objectBytes(context) || (try? expectTombstone(id)) == nil

@@ -1,6 +1,7 @@
 // BackupSession: stores the data of one run, from the session record `sessions/<id>` to the commit record
-// `snapshots/<id>`. A collection is the work of a prune. It condemns packs in a plan, waits for or ends the sessions
-// that may not have seen the plan, and decides which packs to delete.
+// `snapshots/<id>`. A collection is the work of a prune. It condemns packs in a plan, waits for the sessions that may
+// not have seen the plan or ends them, and decides which packs to delete. It ends a session with a tombstone, which
+// takes the name of the commit record.
 //
 // A session works in the order that the protocol prescribes. It puts the session record, lists the collections, reads
 // the index, stores packs, puts its index segment, and puts its commit record. No object becomes visible before the
@@ -111,7 +112,7 @@ public final class BackupSession {
             }
             milestones.reached("registered")
             index = try BlobIndex(repository, for: .storing(presence), onDamage: onDamage, milestones)
-            // The index read this state after the session was registered. Every collection that begins later sees the
+            // The index read this state after the session was registered. A collection that begins later sees the
             // session.
             let state =
                 faults.indexBeforeCollections ? try repository.collectionState() : index.trusted.collections
@@ -230,8 +231,7 @@ public final class BackupSession {
         try SegmentReader(repository, index).expectAll(of: root)
     }
 
-    /// Throws `MissingBlobError` unless the index has everything to which a manifest refers. Condemned content counts,
-    /// too.
+    /// Throws `MissingBlobError` unless the index has everything to which a manifest refers, condemned or not.
     func expectPresent(_ root: BlobReference) throws {
         try SegmentReader(repository, index).expectAll(of: root) { [index] in index.location(of: $0) != nil }
     }
@@ -456,8 +456,7 @@ final class SealedPacks: @unchecked Sendable {
 
     var byteCount: Int { monitor.locked { bytes } }
 
-    /// Hands a pack's bytes to the store. The pack's writer holds its lock meanwhile, so `cut` cannot take the batch
-    /// away.
+    /// Hands a pack's bytes to the store. The pack's writer holds its lock meanwhile, so `cut` must wait.
     func stage(_ pack: SealedPack, _ bytes: UnsafeRawBufferPointer) throws(StoreError) {
         try monitor.locked({ batch }).stage(ObjectNames.pack(pack.pack.id), bytes)
         append(pack)

@@ -1,5 +1,8 @@
 // Forgetting: puts a forget marker for each snapshot that the user no longer wants. The commit record stays, so that no
 // other session can use its name again.
+//
+// A commit record makes a session's snapshot exist, and its spare is a second copy of it. A tombstone has the name of a
+// commit record and says that the session may never commit.
 
 import BakCore
 import BakFormat

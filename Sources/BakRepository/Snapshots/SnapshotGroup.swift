@@ -1,5 +1,5 @@
-// SnapshotGroup: groups snapshots that successive backups made, and finds the partial snapshots that later ones
-// supersede.
+// SnapshotGroup: groups snapshots that successive backups made. It also finds the partial snapshots, which interrupted
+// backups and checkpoints left, that later snapshots supersede, or replace.
 
 import BakCore
 import BakFormat

@@ -57,8 +57,8 @@ extension SnapshotList {
         throw RepositoryError.ambiguousSnapshot(name: name, matches: ids.map(\.short))
     }
 
-    /// Returns a complete snapshot for which `isWanted` is true and which exactly `back` snapshots of this kind follow.
-    /// Errors call it `name`.
+    /// Looks only at complete snapshots for which `isWanted` is true. Returns the newest of them if `back` is 0, the
+    /// one before it if `back` is 1, and so on. Errors call the snapshot `name`.
     ///
     /// - Throws: `LatestUnreadableError` if an unreadable one may be meant and `skippingDamaged` is false,
     ///   `RepositoryError.noSuchSnapshot` if there are too few, and `.noCompleteSnapshot` if there is none.

@@ -1,5 +1,8 @@
 // Snapshots: lists snapshots and reads their commit records. `SnapshotList+Names` finds one by the name that a user
 // types.
+//
+// A commit record has a second copy, its spare. A tombstone has the name of a commit record and says that the session
+// may never commit. A prune's decision also names sessions that have committed.
 
 import BakCore
 import BakFormat

@@ -1,5 +1,8 @@
 // Spares: a second copy of each commit record, byte for byte. The session puts it right after the record.
 //
+// A decision is a prune's record of the packs that it deletes. It also supersedes sessions that committed before it:
+// new index segments replace theirs.
+//
 // Always holds: if a session has a spare, it committed, whatever lies under its record's name. So a program lists the
 // spares before the records: a record that it then misses is really lost. A spare need not be durable, because the
 // record itself is. If a power cut empties a spare, the spare's name still shows that there was a record.

@@ -1,8 +1,9 @@
-// TakingBack: makes forgotten snapshots available again, as long as no prune has deleted their content. A forget marker
-// is never deleted, because a prune may have read it already. Instead, a new session commits the snapshot again. The
-// session is registered first. Then it looks up in the trusted index everything to which the snapshot refers, and
-// stores condemned content again. So a prune either sees the session and waits for it, or it has decided before the
-// session read the index. In that case the session finds that content is missing.
+// TakingBack: makes forgotten snapshots available again, as long as no prune has deleted their content. It is not
+// enough to delete the forget marker, because a prune may have read it already. Instead, a new session commits the
+// snapshot again. The session is registered first. Then it looks up in the trusted index everything to which the
+// snapshot refers, and stores again any content that a prune has condemned, that is, plans to delete. So a prune either
+// sees the session and waits for it, or it has decided before the session read the index. In that case the session
+// finds that content is missing.
 //
 // A session does not rely on the index segment of another session whose commit record is damaged. But the snapshot may
 // need packs that only such a segment names, above all if its own record is the damaged one. The new session then names
@@ -168,7 +169,8 @@ extension Repository {
             .filter { pack in pack.blobs.contains { needed.contains($0.id) } }
     }
 
-    /// Returns the fault of a snapshot whose own index segment is missing although no decision supersedes its session.
+    /// Returns a fault if the snapshot's own index segment is missing although it still counts: no decision of a prune
+    /// has replaced it by another segment.
     private func faultOfSegment(_ snapshot: CommitRecord) throws -> CorruptionError? {
         guard snapshot.hasIndex, try !supersededSessions(by: collectionRounds().decided).contains(snapshot.id)
         else { return nil }
