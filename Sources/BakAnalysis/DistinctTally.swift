@@ -70,8 +70,8 @@ final class DistinctTally: @unchecked Sendable {
     private var level = 0
     private var all: [PieceSum]
     private var distinct: [PieceSum]
-    /// The time for cutting and naming; the size of the pieces that were compressed; the time for compressing them.
-    /// Times are sums over all threads.
+    /// The time for cutting files and computing the names of pieces; the size of the pieces that were compressed; the
+    /// time for compressing them. Times are sums over all threads.
     private var cutNanoseconds: UInt64 = 0
     private var compressedBytes: UInt64 = 0
     private var compressNanoseconds: UInt64 = 0
@@ -116,7 +116,8 @@ final class DistinctTally: @unchecked Sendable {
     /// True if the numbers of distinct pieces are estimates.
     var isEstimate: Bool { monitor.locked { level > 0 } }
 
-    /// The time for cutting and naming all pieces, and the size and time of those that were compressed.
+    /// The time for cutting files and computing the names of all pieces; the size of the pieces that were compressed,
+    /// and the time for it.
     var work: (cutNanoseconds: UInt64, compressedBytes: UInt64, compressNanoseconds: UInt64) {
         monitor.locked { (cutNanoseconds, compressedBytes, compressNanoseconds) }
     }

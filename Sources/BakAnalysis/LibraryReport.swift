@@ -82,7 +82,7 @@ public struct LibraryReport: Sendable {
         public var isCompressionMeasured: Bool
         /// True if the numbers of distinct chunks are estimates from a part of the chunks.
         public var isEstimate: Bool
-        /// The time for cutting and naming.
+        /// The time for cutting files and computing the names of chunks.
         public var cutNanoseconds: UInt64
 
         /// The space that a repository would take for the content.
@@ -99,7 +99,7 @@ public struct LibraryReport: Sendable {
         }
         /// The stage.
         public var name: Name
-        /// The number of entries for the walk, of bytes for other stages.
+        /// The number of entries that the walk found, or of bytes that another stage processed.
         public var amount: UInt64
         /// The time, summed over all threads.
         public var nanoseconds: UInt64

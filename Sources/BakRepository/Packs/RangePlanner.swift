@@ -76,8 +76,8 @@ public struct RangePlanner: Sendable {
     }
 }
 
-/// Decides how far to read ahead. The distance doubles with each read that begins where the last one ended. Any other
-/// read ends reading ahead until reads follow each other again.
+/// Decides how far to read ahead. The distance doubles with each read that begins where the last one ended. After any
+/// other read, nothing is read ahead until a read again begins where the last one ended.
 public struct ReadAhead: Sendable {
     /// The offset of the next read if the reader goes forward.
     private var expected: UInt64 = 0
@@ -85,7 +85,7 @@ public struct ReadAhead: Sendable {
     private let mostBytes: Int
     private static let firstBytes = 128 << 10
 
-    /// Starts at the beginning of a file; the window grows to at most `mostBytes`.
+    /// Starts at the beginning of a file. The distance grows to at most `mostBytes`.
     public init(mostBytes: Int = 1 << 20) { self.mostBytes = mostBytes }
 
     /// Notes that a caller reads `range`. Returns how many bytes to read from its start, at least the length of

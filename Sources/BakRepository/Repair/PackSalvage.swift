@@ -1,6 +1,6 @@
 // PackSalvage: finds the blobs that are still whole in a damaged pack. A blob is whole if the hash of its content is
-// its id. The salvage learns a blob's place, length and codec from the pack's footer, which lists its blobs, from the
-// index, or from the header before the blob.
+// its id. The salvage learns a blob's place, length and codec from the header before the blob, from the index, or from
+// the table of blobs in the pack's footer.
 
 import BakCodec
 import BakCore

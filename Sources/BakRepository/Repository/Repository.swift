@@ -132,8 +132,8 @@ public final class Repository: Sendable {
                 unlocked, encryption.method, password: encryption.password, cost: encryption.cost,
                 note: encryption.note, repository: config.id, in: store, random: random)
         }
-        // If this throws, the configuration may have been stored all the same. It needs the slot, so the slot stays.
-        // The slot is deleted only if another repository took the place.
+        // If this throws, the configuration may have been stored all the same. That configuration needs the slot, so
+        // the slot stays. The slot is deleted only if the store already has another configuration.
         let isOurs: Bool
         do {
             isOurs = try store.putOwn(ObjectNames.config, bytes)
@@ -229,7 +229,7 @@ public final class Repository: Sendable {
             random: random)
     }
 
-    /// True if objects are sealed.
+    /// True if objects are encrypted.
     public var isEncrypted: Bool { context.sealer.method != .none }
 
     /// Returns the hasher that names the blobs in packs of this kind.
@@ -292,7 +292,8 @@ extension ObjectStore {
         if let misplaced { _ = try list(misplaced.description) }
     }
 
-    /// Puts an object. Returns false if another object has the name. With `fromReserve`, a full store uses its reserve.
+    /// Puts an object. Returns false if another object has the name. If `fromReserve` is true, a full store may use its
+    /// reserve, a little space that it keeps for such objects.
     func putOwn(_ key: ObjectKey, _ bytes: [UInt8], fromReserve: Bool = false) throws -> Bool {
         try bytes.withUnsafeBytes { fromReserve ? try putFromReserve(key, $0) : try put(key, $0) }.isOurs
     }
