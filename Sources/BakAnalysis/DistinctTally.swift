@@ -116,8 +116,8 @@ final class DistinctTally: @unchecked Sendable {
     /// True if the numbers of distinct pieces are estimates.
     var isEstimate: Bool { monitor.locked { level > 0 } }
 
-    /// The time for cutting files and computing the names of all pieces; the size of the pieces that were compressed,
-    /// and the time for it.
+    /// The time for cutting files and computing the names of all pieces; the size of the pieces that were compressed;
+    /// the time for compressing them.
     var work: (cutNanoseconds: UInt64, compressedBytes: UInt64, compressNanoseconds: UInt64) {
         monitor.locked { (cutNanoseconds, compressedBytes, compressNanoseconds) }
     }

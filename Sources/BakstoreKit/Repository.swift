@@ -140,7 +140,8 @@ extension Repository {
         return { secret }
     }
 
-    /// Returns the cache that the command line uses as well. Both thus remember the same last state of the repository.
+    /// Returns the cache that the command line uses, too. So the library also knows which state of the repository the
+    /// command line saw last.
     private static func cache(
         of id: ID128, at path: String, _ folder: String?, isEncrypted: Bool
     ) -> any LocalCache {

@@ -45,7 +45,8 @@ public final class BlobCache: @unchecked Sendable {
 
     /// A read in progress.
     private final class Load {
-        /// The result; nil if a request for several blobs did not return this one, so that it must be read by itself.
+        /// The result; nil if a read of several blobs ended without this blob. The threads that wait for the blob then
+        /// read it.
         var result: Result<DecodedBlob, any Error>?
         var isDone = false
     }
@@ -148,7 +149,7 @@ public final class BlobCache: @unchecked Sendable {
             makeRoom()
             return takeReader()
         }
-        // If the store fails, some blobs are left unread. The threads that wait for them read them.
+        // If the store fails, some blobs are left unread. A thread that waits for such a blob then reads it.
         defer {
             monitor.locked {
                 readers.append(reader)

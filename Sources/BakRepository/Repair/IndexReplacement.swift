@@ -1,10 +1,10 @@
-// IndexReplacement: a round that deletes nothing, and replaces all trusted index segments with new ones. A round is
-// what a prune usually decides: a plan with the packs that it may delete, and then a decision with the packs that it
-// deletes and the index segments that are trusted.
+// IndexReplacement: a round that deletes nothing, and replaces all trusted index segments with new ones. A round is one
+// numbered unit of a prune's work. Its plan condemns packs, which may then be deleted. Its decision names the packs
+// that are deleted, and the index segments that are trusted from then on.
 //
-// It need not wait for running sessions, because the packs that they rely on stay in place. If the new index no longer
-// names some blobs, a running session may still rely on them. The repair then calls `endSessions`. The backups continue
-// in new sessions and store these blobs again.
+// The replacement need not wait for running sessions, because the packs on which they rely stay in place. If the new
+// index no longer names some blobs, a running session may still rely on them. The repair then calls `endSessions`. The
+// backups continue in new sessions and store these blobs again.
 
 import BakCore
 import BakFormat
@@ -18,8 +18,8 @@ struct IndexReplacement {
     private let superseded: Set<ID128>
     /// The round to be decided.
     let round: UInt64
-    /// The packs that earlier decisions delete, without the decisions that cannot be read. Some of these packs may
-    /// still be in the store.
+    /// The packs that earlier decisions delete, if the decisions can be read. Some of these packs may still be in the
+    /// store.
     let deletedPacks: Set<ID128>
 
     /// Prepares a replacement of the index that `trusted` describes.
@@ -42,8 +42,8 @@ struct IndexReplacement {
                 deleted.formUnion(decision.deleted)
                 superseded.formUnion(decision.superseded)
             } catch is CorruptionError {
-                // The new index may then name a pack that this decision deletes. That does no harm: no snapshot needs
-                // the blobs of such a pack, or other packs have copies of them.
+                // As this decision cannot be read, the new index may name a pack that it deletes. That does no harm: no
+                // snapshot needs the blobs of such a pack, or other packs have copies of them.
             }
         }
         deletedPacks = deleted

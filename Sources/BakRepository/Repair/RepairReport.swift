@@ -11,8 +11,8 @@ public enum RepairEvent: Sendable {
     case progress(done: UInt64, total: UInt64)
     /// An object is damaged, missing or unreadable.
     case damage(object: String, reason: String)
-    /// Blobs were copied out of a pack. `of` counts the blobs that only damaged packs hold, and `blobs` those among
-    /// them that are whole.
+    /// Blobs were copied out of a pack. `of` is the number of the pack's blobs that no undamaged pack has. `blobs` is
+    /// the number of these blobs that are whole.
     case salvaged(pack: ID128, blobs: Int, of: Int)
     /// A file of a snapshot is still lost.
     case lostFile(snapshot: ID128, path: [UInt8], reason: String)

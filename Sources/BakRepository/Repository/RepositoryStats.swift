@@ -271,7 +271,8 @@ public final class StatsRun {
         types[name, default: TypeStats(type: name)].chunks.add(entry)
     }
 
-    /// Counts inline content for the types of its files, with its share of the segment's stored bytes.
+    /// Moves the bytes of a segment's inline content from the manifests to the types of its files, with the same share
+    /// of the segment's stored bytes.
     private func countInline(_ bytes: [String: UInt64], in segment: ID128) {
         guard let position = sorted.position(of: segment) else { return }
         let entry = sorted.entry(at: position)

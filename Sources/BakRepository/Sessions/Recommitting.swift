@@ -44,8 +44,8 @@ extension Repository {
         throw RepositoryError.keepsChanging(location: store.location)
     }
 
-    /// Calls `body`, and calls it again if something was not found and a collection decided a round meanwhile. What was
-    /// missing may have been forgotten and deleted, or may have moved.
+    /// Calls `body`, and calls it again if something was not found and a collection decided a round meanwhile. The
+    /// missing object may have been forgotten and deleted, or may have moved.
     ///
     /// - Throws: what `body` throws, and `RepositoryError.keepsChanging` if collections get in the way again and again.
     public func undisturbed<Result>(_ body: () throws -> Result) throws -> Result {

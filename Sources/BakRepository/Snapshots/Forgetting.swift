@@ -49,8 +49,8 @@ extension Repository {
         return bytes
     }
 
-    /// Puts markers with one barrier for all of them. Returns false if another program has put one of them, if the
-    /// store is full, or if staged markers were removed. Some markers may be missing then.
+    /// Puts several markers and waits only once until all of them are durable. Returns false if another program has put
+    /// one of them, if the store is full, or if staged markers were removed. Some markers may be missing then.
     private func putTogether(_ ids: [ID128], _ markers: [[UInt8]]) throws -> Bool {
         let batch = store.makeBatch(of: nil)
         defer { batch.abandon() }

@@ -195,8 +195,8 @@ public struct Retention: Sendable {
         return reasons
     }
 
-    /// Keeps the newest snapshot of each of the last periods, as many as the rule counts. While the count is not used
-    /// up, it also keeps the oldest snapshot, so that a growing history is as long as possible.
+    /// Keeps the newest snapshot of each of the last periods. The rule says how many periods count. While the count is
+    /// not used up, it also keeps the oldest snapshot, so that a growing history is as long as possible.
     private func keepCounted(
         _ newestFirst: [CommitRecord], _ period: RetentionPeriod, _ time: (CommitRecord) -> Timestamp,
         _ reasons: inout [ID128: [RetentionReason]]

@@ -1,5 +1,5 @@
-// SnapshotGroup: groups snapshots that successive backups made. It also finds the partial snapshots, which interrupted
-// backups and checkpoints left, that later snapshots supersede, or replace.
+// SnapshotGroup: groups snapshots that successive backups made. Interrupted backups and checkpoints leave partial
+// snapshots. This file also finds the partial snapshots that a later snapshot supersedes, that is, makes unnecessary.
 
 import BakCore
 import BakFormat

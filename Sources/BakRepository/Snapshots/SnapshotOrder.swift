@@ -382,7 +382,8 @@ private struct Chains {
 
     /// Returns which dates of a chain belong to a longest non-decreasing series (Fredman 1975).
     private func rightDates(_ dates: [Timestamp], _ range: ClosedRange<Timestamp>) -> [Bool] {
-        /// The place where the best series of each length ends: the series with the earliest last date.
+        /// For each length, the place at which the best series of this length ends. The best series has the earliest
+        /// last date.
         var ends: [Int] = []
         var predecessors: [Int?] = Array(repeating: nil, count: dates.count)
         var first: Int?

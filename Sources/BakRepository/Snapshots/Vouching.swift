@@ -119,7 +119,7 @@ extension Repository {
         try vouches().readable.flatMap { $0.files.map(\.content) }
     }
 
-    /// Returns every vouch, read from one of its two copies, and those that cannot be read.
+    /// Returns every vouch, read from one of its two copies, and the vouches that cannot be read.
     func vouches() throws -> StoredVouches {
         let listing = try store.listWithObstructions(ObjectNames.vouched)
         let objects = Set(listing.objects.map(\.key))
@@ -349,7 +349,8 @@ extension Repository {
     }
 }
 
-/// Searches snapshots for content. It reads a segment that two snapshots share only once. For one thread.
+/// Searches snapshots for content. It reads a segment only once, even if several snapshots share the segment. For one
+/// thread.
 private struct ContentSearch {
     /// The fingerprints that have not been found.
     private(set) var wanted: Set<ID128>
