@@ -9,17 +9,17 @@ import BakRepository
 
 /// Rules that decide which snapshots stay. A snapshot stays if any rule keeps it.
 public struct RetentionRules: Sendable {
-    /// The number of newest snapshots to keep.
+    /// Keeps this many snapshots, the newest ones.
     public var last = 0
-    /// The number of hours of which to keep the newest snapshot. Hours without a snapshot do not count.
+    /// Keeps one snapshot, the newest, for each of this many hours. Hours without a snapshot do not count.
     public var hourly = 0
-    /// The number of days of which to keep the newest snapshot. Days without a snapshot do not count.
+    /// Keeps one snapshot, the newest, for each of this many days. Days without a snapshot do not count.
     public var daily = 0
-    /// The number of weeks of which to keep the newest snapshot. Weeks without a snapshot do not count.
+    /// Keeps one snapshot, the newest, for each of this many weeks. Weeks without a snapshot do not count.
     public var weekly = 0
-    /// The number of months of which to keep the newest snapshot. Months without a snapshot do not count.
+    /// Keeps one snapshot, the newest, for each of this many months. Months without a snapshot do not count.
     public var monthly = 0
-    /// The number of years of which to keep the newest snapshot. Years without a snapshot do not count.
+    /// Keeps one snapshot, the newest, for each of this many years. Years without a snapshot do not count.
     public var yearly = 0
     /// Labels: every snapshot that has one of them is kept.
     public var tags: [String] = []
@@ -146,8 +146,8 @@ extension Repository {
 
     private func settle(_ outlook: VouchOutlook, _ endangersFiles: Bool) throws {
         try engine.settle(outlook)
-        // The caller has accepted that unreadable vouches may have protected files. They are deleted, so that no later
-        // call fails because of them.
+        // A vouch records which files were called safe to delete. The caller has accepted the loss of files that
+        // unreadable vouches name. These vouches are deleted, so that no later call fails because of them.
         if endangersFiles, !outlook.unreadable.isEmpty { try engine.drop(outlook.unreadable) }
         if try engine.hasVouches() { try engine.renewVouches() }
     }

@@ -32,14 +32,14 @@ public struct RepairReport: Sendable, Equatable {
     public var packs = 0
     /// The number of packs that are damaged or missing.
     public var damagedPacks = 0
-    /// The number of blobs that the index did not name before, or not at the right place.
+    /// The number of blobs that the old index did not name, or for which it named a wrong place.
     public var foundBlobs = 0
     /// The number of blobs that the index no longer names. They are lost; the next backup that still has their content
     /// stores them again.
     public var lostBlobs = 0
     /// The number of blobs that were copied out of damaged packs.
     public var salvagedBlobs = 0
-    /// The size of the packs to which they were copied.
+    /// The size of the new packs to which blobs were copied.
     public var writtenBytes: UInt64 = 0
     /// The number of new snapshots that were made from damaged ones.
     public var newSnapshots = 0

@@ -18,7 +18,7 @@ public struct UnreadableSnapshot: Sendable {
     public var spare: CommitRecord?
     /// True if nothing lies under the record's name.
     public var isMissing = false
-    /// True if an obstruction lies under the record's name.
+    /// True if an obstruction, an item that is not a regular file, lies under the record's name.
     public var isObstructed = false
     /// True if a repair has made another snapshot from its remains.
     public var isReplaced = false
