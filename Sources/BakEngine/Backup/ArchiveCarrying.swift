@@ -1,8 +1,8 @@
-// ArchiveCarrying: carries over entries of an archive that the source no longer has, so their content cannot be read
-// there again.
+// ArchiveCarrying: carries over the entries of an archive that the source no longer has. Their content must come from
+// the repository, because the source cannot give it again.
 //
-// A collection may delete a parent that was forgotten meanwhile. The run then begins again with the parents that are
-// there now. So an entry is reported as lost only because of damage.
+// If a parent is forgotten during the run, a collection may delete its content. The run then begins again with the
+// parents that are there now. So an entry is reported as lost only if the repository is damaged.
 //
 // Always holds: all content of an entry that is handed out is in packs that the backup may rely on. Chunks that lie
 // only in packs which a collection is about to delete are stored again.
@@ -24,7 +24,7 @@ final class ArchiveCarrying: @unchecked Sendable {
     private let index: BlobIndex
     private let writer: UncheckedBox<BlobWriter>
     private let state: RunState
-    /// True if an error may only mean that a collection deleted something meanwhile.
+    /// Returns true if the cause of an error may be a collection that has deleted something meanwhile, not damage.
     private let isOvertaken: (any Error) throws -> Bool
 
     init(_ session: BackupSession, _ writer: BlobWriter, _ state: RunState, time: Timestamp) {
@@ -83,7 +83,8 @@ final class ArchiveCarrying: @unchecked Sendable {
     }
 }
 
-/// The parents' entries of files that could not be read, for an archive. For one thread, in the order of the walk.
+/// Finds, for an archive, the parents' entries of items that could not be read. For one thread, in the order of the
+/// walk.
 final class EarlierEntries {
     private let carrying: ArchiveCarrying
     private let snapshots: [CommitRecord]
@@ -94,7 +95,7 @@ final class EarlierEntries {
         (self.snapshots, self.carrying) = (snapshots, carrying)
     }
 
-    /// Returns the entry at a path if a parent has one of that type.
+    /// Returns the entry at a path from the newest snapshot that has an item of that type there; nil if none has one.
     func entry(at path: [UInt8], _ type: FileType) throws -> Result<ManifestEntry, ArchiveCarrying.Loss>? {
         let cursors = try cursors ?? snapshots.map { try carrying.cursor($0, from: path) }
         self.cursors = cursors

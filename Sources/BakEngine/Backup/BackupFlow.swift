@@ -50,14 +50,14 @@ enum Step: Sendable {
     }
 }
 
-/// Entries that are the same as in a parent, and their totals. An archive may have carried some over.
+/// Entries that are the same as in a parent, and their totals. In an archive, some of them may be carried over.
 struct UnmodifiedRun: Sendable {
     var entries = EntryRun()
     var files: UInt64 = 0
     var bytes: UInt64 = 0
     var folders: UInt64 = 0
     var others: UInt64 = 0
-    /// Files among these that were carried over, and their bytes.
+    /// Files in the run that were carried over, and their bytes.
     var carriedFiles: UInt64 = 0
     var carriedBytes: UInt64 = 0
     /// Carried-over files that are gone.

@@ -1,11 +1,23 @@
-// BackupParents: the earlier snapshots that a backup uses. Each has one or more uses: the backup compares files with
-// it, an archive follows it, or it tells how many files there were.
+// BackupParents: chooses the earlier snapshots that a backup uses, which are its parents. The backup compares files
+// with some parents and follows some. It takes from some how many files the source had before.
+// Terms:
+// - To follow a snapshot: to look for its entries that the source no longer has. The backup reports such files as gone,
+//   and an archive carries the entries over.
+// - To stand for an older archive: to have carried over all of its entries.
+// - Recorded parent: the parent that a snapshot's commit record names. In the order of snapshots, the snapshot comes
+//   after its recorded parent.
+// - Chain: the earlier snapshots of the same device and paths that matter to the next backup.
+// - In doubt: most files of a path were missing when the snapshot was made, and no later snapshot has confirmed or
+//   refuted that they are gone.
+// - Spare: the second copy of a commit record.
 //
-// Always holds: an archive follows every snapshot that may hold an entry which no other followed snapshot has. These
-// are the latest complete snapshot, each archive that no other stands for, and the last commit of each interrupted run
-// after the latest. The record names only snapshots that were followed. A backup follows a limited number of archives;
-// the next backup follows the rest. A snapshot with a damaged record takes part through its spare. The backup of an
-// archive fails rather than skip a snapshot that cannot be followed.
+// Always holds:
+// - An archive follows the latest complete snapshot, and the last commit of each interrupted run after that snapshot.
+// - An archive also follows each other archive for which no archive stands. One backup follows at most
+//   `branchesAtATime` of them, and the next backup follows the remaining ones.
+// - The record of an archive names only snapshots that the archive followed.
+// - If a commit record is damaged but its spare is not, the spare is used.
+// - The backup of an archive fails if it cannot follow a snapshot that may have entries of its own.
 
 import BakCore
 import BakFormat
@@ -13,37 +25,45 @@ import BakRepository
 
 /// The parents of one backup.
 final class BackupParents {
-    /// Every parent, newest first. A parent that the user asked for comes before all others.
+    /// Every parent, in this order: the one that the user asked for, the partial snapshots, the latest complete
+    /// snapshot, the latest one that is not in doubt, and further archives. Partial snapshots and further archives are
+    /// newest first.
     let tracks: [ParentTrack]
-    /// True if the backup is an archive.
+    /// True if the backup carries over gone entries for an archive; false for a copy, even a copy of an archive.
     let isArchive: Bool
-    /// The snapshot that the backup continues from.
+    /// The first snapshot that files are compared with. For an archive that compares with no snapshot, it is the latest
+    /// complete snapshot.
     let parent: CommitRecord?
-    /// The parent that the snapshot's record names. It is nil if the parent is dated after the time that the user gave.
-    /// Files are then compared with that parent, but the snapshot does not come after it.
+    /// The parent that the new snapshot's record names. It is nil if the user gave the new snapshot an earlier date
+    /// than this parent has, and did not choose the parent. Files are then still compared with the parent, but the new
+    /// snapshot does not come after it.
     let recordedParent: CommitRecord?
     /// The latest complete snapshot of the same device and paths.
     private let latest: ParentTrack?
-    /// The latest of these that is not in doubt.
+    /// The latest complete snapshot of the same device and paths that is not in doubt.
     private let trusted: ParentTrack?
-    /// The archive that this one resumes after snapshots that were not archives.
+    /// The newest earlier archive, if the latest complete snapshot is not an archive and the new one is.
     let resumed: CommitRecord?
-    /// Further archives, besides `resumed`, that this one carries over because the latest complete snapshot does not
-    /// stand for them.
+    /// Further archives, besides `latest` and `resumed`, that the new archive follows because no other archive stands
+    /// for them.
     let branches: [CommitRecord]
-    /// The latest archives of the device's other paths, if nothing says whether this backup is an archive.
+    /// Archives of other paths, or of another device of the same host, that the user may have meant to continue: see
+    /// `Chain.others`. The list is empty if these paths have a snapshot, or if the user said whether the backup is an
+    /// archive.
     let others: [CommitRecord]
-    /// All archives that the record says it stands for, besides its parent.
+    /// The archives, besides the recorded parent, that the record names as carried over. Archives for which the
+    /// recorded parent already stands are left out.
     let joined: [CommitRecord]
-    /// How many archives are followed besides the latest. Each needs memory for a list of files.
+    /// The maximum number of archives that one backup follows besides `latest`. Each of them has an open manifest in
+    /// memory.
     static let branchesAtATime = 8
 
-    /// Chooses and opens the parents. Throws `RepositoryError.keepsChanging` if one is newer than the index.
+    /// Chooses and opens the parents. Throws `RepositoryError.keepsChanging` if a parent is newer than the index.
     init(
         _ request: BackupRequest, _ repository: Repository, _ index: BlobIndex,
         _ onEvent: (BackupEvent) -> Void
     ) throws {
-        // A copy is whatever its original is; its parent only saves reading.
+        // A copy needs no chain: it has the entries of its original, and its parent only avoids reading files again.
         let chain =
             request.copied == nil ? try Chain(request, repository, onEvent) : Chain()
         isArchive = request.isArchive(after: chain)
@@ -72,13 +92,15 @@ final class BackupParents {
         latest = tracks.first { $0.snapshot.id == chain.latest?.id }
         trusted = tracks.first { $0.snapshot.id == chain.trusted?.id }
         for track in [latest, trusted] { track?.saysHowMuch = true }
-        // An archive keeps files that its source no longer has, whatever has replaced them. It needs no sample of them.
+        // The content of missed files shows whether they were only renamed. An archive does not ask this, because it
+        // keeps all gone files, so it takes no sample.
         if !isArchive {
             for track in [latest, trusted] { track?.missedContent = ContentSample() }
         }
         parent =
             tracks.first { $0.uses.contains(.comparing) }?.snapshot ?? (isArchive ? latest?.snapshot : nil)
-        // An archive comes after a snapshot that it follows, even if it is compared with another.
+        // An archive's recorded parent must be a snapshot that the archive follows, even if files are compared with
+        // another one.
         let first = tracks.first { $0.uses.isSuperset(of: [.comparing, .following]) }?.snapshot
         let predecessor = isArchive ? first ?? latest?.snapshot : parent
         func isAfter(_ snapshot: CommitRecord) -> Bool { request.time.map { snapshot.time > $0 } ?? false }
@@ -94,7 +116,7 @@ final class BackupParents {
         }
     }
 
-    /// Returns each parent with its uses, in the order of the tracks.
+    /// Returns each parent with its uses, in the order of `tracks`.
     private static func uses(
         of chain: Chain, _ heads: [CommitRecord], _ request: BackupRequest, _ repository: Repository,
         isArchive: Bool
@@ -113,8 +135,8 @@ final class BackupParents {
         case .latest: chainUses.insert(.comparing)
         case .snapshot(let id):
             let asked = try repository.snapshot(id)
-            // An archive continues what its chain has. An older snapshot may still hold entries that were removed from
-            // the chain since, so it is not followed.
+            // An archive with a chain follows the chain only. The snapshot that the user asked for may be older, and
+            // have entries that the user has since removed from the archive. Following it would bring these back.
             let isFollowed = request.copied == nil && (!isArchive || chain.latest == nil)
             add(asked, isFollowed ? [.comparing, .following] : .comparing)
             if !isArchive { chainUses = [] }
@@ -129,7 +151,7 @@ final class BackupParents {
         return uses
     }
 
-    /// The snapshots that an archive carries over from, newest first.
+    /// The snapshots whose entries an archive carries over, in the order of `tracks`.
     var followed: [CommitRecord] { tracks.filter { $0.uses.contains(.following) }.map(\.snapshot) }
 
     /// Enters the archives into the report.
@@ -159,7 +181,7 @@ final class BackupParents {
     /// True if there is no complete snapshot of the same device and paths yet.
     var isFirst: Bool { latest == nil }
 
-    /// The snapshots that tell how many files there were.
+    /// The snapshots that say how many files the source had: `latest`, and `trusted` if it is another snapshot.
     var doubtable: [CommitRecord] {
         guard let latest else { return [] }
         return [latest, trusted ?? latest].map(\.snapshot).reduce(into: []) { snapshots, next in
@@ -167,13 +189,15 @@ final class BackupParents {
         }
     }
 
-    /// Returns the doubts about the source after a complete walk.
+    /// Returns the doubts about the source after a complete walk. `isMeant` is true if the user says that the present
+    /// state of the source is intended.
     func doubts(_ tally: SourceTally, _ stored: StoredTally, isMeant: Bool) -> SourceDoubts {
         SourceDoubts(tally, stored, latest: latest, trusted: trusted, isArchive: isArchive, isMeant: isMeant)
     }
 }
 
-/// An archive cannot continue, because no later snapshot would have the entries that only an unreadable snapshot has.
+/// An archive cannot continue: a snapshot is unreadable, and the next archive would lack the entries that only this
+/// snapshot has.
 public struct ArchiveEndsError: Error, CustomStringConvertible {
     /// The snapshot that cannot be read.
     public let snapshot: UnreadableSnapshot
@@ -204,19 +228,22 @@ private struct Chain {
     var latest: CommitRecord?
     /// The latest complete snapshot that is not in doubt.
     var trusted: CommitRecord?
-    /// The archives besides `latest` that no other archive stands for, newest first.
+    /// The archives, besides `latest`, for which no other archive stands; newest first.
     var branches: [CommitRecord] = []
-    /// The latest complete snapshots of the device's other paths, as far as they are archives, newest first.
+    /// Filled only if the device and paths of the request have no snapshot. For every other set of paths of the same
+    /// device, and of any other device of the same host: the latest complete snapshot, if it is an archive; newest
+    /// first.
     var others: [CommitRecord] = []
     /// The order of all snapshots.
     var order: SnapshotOrder?
-    /// A snapshot that cannot be followed and that no archive is known to carry over completely.
+    /// An unreadable snapshot that cannot be followed, and for which no readable archive stands.
     var lost: UnreadableSnapshot?
 
     init() {}
 
-    /// True if the archive goes on. A copy of a snapshot that is not an archive ends it only if it came after the
-    /// archive.
+    /// True if the next backup is an archive, unless the user says otherwise. A latest snapshot that is an archive
+    /// continues. A latest snapshot that is not an archive ends the archives in `branches`, with one exception: it is a
+    /// copy, and none of these archives is among its ancestors.
     var goesOnAsArchive: Bool {
         guard let latest, let order, !latest.isArchive else { return latest?.isArchive == true }
         guard latest.original != nil, !branches.isEmpty else { return false }
@@ -239,7 +266,7 @@ private struct Chain {
         var related = known.filter {
             $0.device == request.device && Set($0.paths) == Set(request.paths)
         }
-        // The user's date says where in the history the snapshot belongs.
+        // If the user gave a date, snapshots after it are no parents, unless there is no earlier one.
         if let time = request.time, related.contains(where: { list.order.time(of: $0) <= time }) {
             related.removeAll { list.order.time(of: $0) > time }
         }
@@ -253,12 +280,13 @@ private struct Chain {
         }
         order = list.order
         let heads = list.order.heads(among: related)
-        // An archive that another stands for is not the latest, even if a fast clock gave it a later time.
+        // An archive for which another one stands is not the latest, even if a fast clock gave it a later time.
         let isHead = Set(heads.map(\.id))
         let latest = related.last { $0.isComplete && (!$0.isArchive || isHead.contains($0.id)) }
         (self.latest, branches) = (latest, heads.filter { $0.id != latest?.id })
         trusted = related.last { $0.isComplete && !doubts.standing.contains($0.id) }
-        // A run's checkpoints come before the snapshot that completes it, and add nothing to it.
+        // A later complete snapshot supersedes a partial one. The checkpoints of a run have the same time, and the last
+        // one has the entries of the others.
         for partial in related.reversed() where !partial.isComplete {
             if let latest, list.order.precedes(partial, latest) { break }
             if partials.last?.time != partial.time { partials.append(partial) }

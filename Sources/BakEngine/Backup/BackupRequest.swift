@@ -13,7 +13,7 @@ public struct BackupRequest: Sendable {
     public var tags: [String] = []
     /// The machine's name.
     public var host: String
-    /// The phone or host that the files belong to; snapshots of one device and paths follow each other.
+    /// The phone or host that the files belong to. Snapshots of the same device and paths form a series.
     public var device: String
     /// The user's name.
     public var user: String
@@ -35,7 +35,7 @@ public struct BackupRequest: Sendable {
     public var compression: CompressionMode?
     /// How many threads compute at once; each has an open pack in memory.
     public var workerCount = 2
-    /// How many files are read at once; nil for what suits the source's medium.
+    /// How many files are read at once; nil for the number that suits the source's medium.
     public var readConcurrency: Int?
     /// True if containers are cut where their structure says so. Only measurements turn this off: the chunks then
     /// differ from those that other backups store.
@@ -49,20 +49,20 @@ public struct BackupRequest: Sendable {
     /// True if the user says that a path with no files, or less than half of its former files, is intended.
     public var allowsEmpty = false
 
-    /// The snapshot that the source is a copy of.
+    /// The original, if the backup makes a copy of a snapshot. It is also the source.
     var copied: SnapshotTree?
-    /// The snapshot that a copy comes after, whichever snapshot it is compared with.
+    /// The parent that a copy's record names. Files may be compared with another snapshot.
     public var predecessor: ID128?
-    /// Further archives that a copy stands for.
+    /// The archives, besides `predecessor`, all of whose entries a copy has.
     public var joined: [ID128] = []
-    /// True if the source is known to lack something, so that the snapshot is not complete.
+    /// True if the original of a copy is partial, so that the copy is partial, too.
     public var isPartial = false
 
     /// Which snapshot a backup is compared with.
     public enum ParentChoice: Sendable {
         /// The latest complete snapshot of the same device and paths, and the latest partial one after it.
         case latest
-        /// This one.
+        /// The snapshot with this id.
         case snapshot(ID128)
         /// None: every file is read.
         case none
@@ -70,7 +70,8 @@ public struct BackupRequest: Sendable {
 
     /// Whether a backup carries over entries that its source no longer has.
     public enum ArchiveChoice: Sendable {
-        /// The backup is an archive if the latest complete snapshot of the same device and paths is one.
+        /// The backup is an archive if the latest complete snapshot of the same device and paths is one. A copy that is
+        /// not an archive ends earlier archives only if it comes after one of them.
         case asBefore
         /// The backup is an archive.
         case yes
@@ -135,8 +136,8 @@ public enum BackupEvent: Sendable {
 
     /// An item could not be read, or not completely. The exit code reports it.
     case failed(path: [UInt8], reason: String)
-    /// An item is stored without everything that belongs to it. The exit code reports it, and so does every backup
-    /// until the item can be read completely.
+    /// An item is stored, but a part of it could not be read. The exit code reports it, and so does every backup until
+    /// the item can be read completely.
     case incomplete(path: [UInt8], reason: String)
     /// A file changed while it was read.
     case changedWhileRead(path: [UInt8])
@@ -150,7 +151,7 @@ public enum BackupEvent: Sendable {
     case parentUnreadable(reason: String, isDamage: Bool)
     /// A snapshot cannot be read. The backup might have compared with it.
     case snapshotUnreadable(UnreadableSnapshot)
-    /// The clock is behind the time of the snapshot that this run comes after.
+    /// The clock is behind the date of the parent.
     case clockBehind(CommitRecord)
     /// A partial snapshot was committed, so that an interruption from now on costs little.
     case checkpoint(CommitRecord)
@@ -188,8 +189,7 @@ public struct BackupReport: Sendable {
     public var counters = SnapshotCounters()
     /// Number of unmodified files that a parent has under another path.
     public var movedFiles: UInt64 = 0
-    /// The snapshot that this one comes after. Files were compared with it, unless an archive continues another
-    /// snapshot.
+    /// The parent that the snapshot's record names. An archive may have compared its files with another snapshot.
     public var parent: ID128?
     /// True if the run was interrupted. Any snapshot that it committed is partial.
     public var wasInterrupted = false
@@ -201,12 +201,13 @@ public struct BackupReport: Sendable {
     public var isArchive = false
     /// The latest complete snapshot of the same device and paths, if it is an archive, and its number of gone files.
     public var earlierArchive: (snapshot: CommitRecord, goneFiles: UInt64)?
-    /// The archive that this one resumes after snapshots that were not archives.
+    /// The newest earlier archive, if this snapshot is an archive and the latest complete snapshot before it is not.
     public var resumedArchive: CommitRecord?
-    /// The device's latest snapshots that are archives of other paths. It is filled if these paths have no snapshot yet
-    /// and the user did not say whether this one is an archive.
+    /// Archives that the user may have meant to continue: the latest complete snapshots of other paths of the same
+    /// device, or of other devices of the same host, as long as they are archives. The list is filled only if these
+    /// paths have no snapshot yet and the user did not say whether this snapshot is an archive.
     public var otherArchives: [CommitRecord] = []
-    /// Further archives of the same device and paths that this one carries over from now on.
+    /// Further archives of the same device and paths whose entries this archive has carried over.
     public var joinedArchives: [CommitRecord] = []
     /// The doubts whether the source is complete.
     public var doubts = SourceDoubts()

@@ -55,7 +55,7 @@ public final class Backup: Sendable {
 
     /// How often a run is repeated because a collection ended its session.
     private static let repetitions = 3
-    /// How often a run is repeated because a parent has gone or the index does not know it yet.
+    /// How often a run is repeated because a parent was removed, or is newer than the index.
     private static let parentRepetitions = 10
 
     /// Runs a backup. When it returns, everything that the report names is durable.
@@ -223,7 +223,7 @@ public final class Backup: Sendable {
     /// Smaller clock differences are not reported.
     private static let toleratedSeconds: Int64 = 3600
 
-    /// Reports a clock that contradicts the snapshot that this one comes after.
+    /// Reports a clock that is behind the date of the parent.
     private func noteClock(_ start: Timestamp, _ request: BackupRequest, _ parent: CommitRecord?) {
         guard request.time == nil, let parent,
             parent.time.seconds.subtractingReportingOverflow(start.seconds).partialValue

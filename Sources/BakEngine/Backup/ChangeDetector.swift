@@ -24,18 +24,19 @@ final class ChangeDetector {
     private var pathBytes = 0
     /// The number of extents in `steps`.
     private var extentCount = 0
-    /// True if files that are at hand together are read in the order of their inodes.
+    /// True if the files of a block of steps are read in the order of their inodes.
     private let isByInode: Bool
     /// With `isByInode`: the files of the current steps.
     private var unordered: [(job: FileJob, bytes: UInt64)] = []
-    /// For each file with more names to come: its first name, its stat, and how many names have come.
+    /// For each file of which the walk will meet more names: the job for its first name, its stat, and how many names
+    /// the walk has met.
     private var links: [InodeKey: (first: FileJob, stat: FileStat, names: UInt32)] = [:]
     private let believesLinks: Bool
 
     private static let blockSteps = 1024
     /// A block also ends at this many bytes of paths.
     private static let blockPathBytes = 1 << 20
-    /// A block also ends at this many extents. A block this large waits until the others have been taken.
+    /// A block also ends at this many extents. Such a large block waits until the earlier blocks have been taken.
     private static let blockExtents = 1 << 17
     private static let batchFiles = 32
     private static let batchByteLimit: UInt64 = 1 << 20
@@ -81,7 +82,7 @@ final class ChangeDetector {
     /// The counts of what the walk has met and missed.
     var tally: SourceTally { comparer.tally }
 
-    /// Takes the parents' entries up to the limit that the walk does not meet.
+    /// Takes the parents' entries that the walk does not meet, up to the limit.
     private func passBy(_ limit: ParentComparer.Limit) {
         comparer.seek(through: limit)
         takeMissed(limit)

@@ -1,7 +1,8 @@
 // ContentSample: samples the content of many files, so that renamed files are not counted as lost.
 //
 // Always holds: memory is bounded. Of very many files a sample keeps only those whose content hash is a multiple of a
-// power of two, and scales its counts accordingly. Two samples therefore keep the same content.
+// power of two, and scales its counts accordingly. Only the hash decides whether a content is kept, so two samples keep
+// the same contents and can be compared.
 
 import BakCodec
 import BakFormat
@@ -17,7 +18,7 @@ struct ContentSample {
     }
 
     private var counts: [Key: UInt64] = [:]
-    /// Only content is kept whose hash ends in this many zero bits.
+    /// The sample keeps only content whose hash ends in at least this many zero bits.
     private var zeroBits = 0
     private let most: Int
 
@@ -40,7 +41,7 @@ struct ContentSample {
         thin()
     }
 
-    /// Returns, for each root, how many files have their content in the other sample too.
+    /// Returns, for each root, the number of files whose content is in the other sample, too.
     func shared(with other: ContentSample, rootCount: Int) -> [UInt64] {
         var shared = [UInt64](repeating: 0, count: rootCount)
         let bits = max(zeroBits, other.zeroBits)

@@ -3,15 +3,15 @@
 // file, so that programs still recognise its extension. The time, in UTC, is that of the backup that found the path
 // taken.
 //
-// Always holds: in the order of a walk, the name comes after the one it is made from. If a target limits names to 255
-// bytes and accepts the old name, it accepts the new one.
+// Always holds: in the order of a walk, the new name comes after the old one. If a target limits names to 255 bytes and
+// accepts the old name, it accepts the new one, too.
 
 import BakCodec
 import BakCore
 import BakFormat
 import BakRepository
 
-/// One such name. If another entry already has it, the next one is taken.
+/// The new name of one entry. If another entry already has the name, the caller takes the next.
 struct DisplacedName: Sendable {
     /// The entry's old path.
     let old: [UInt8]
@@ -38,7 +38,7 @@ struct DisplacedName: Sendable {
     private static let nameBytes = 255
     /// A longer ending is not an extension.
     private static let extensionBytes = 16
-    /// The length that is left of a shortened name at least.
+    /// The minimum number of bytes of the old name that a shortened name keeps.
     private static let shortestCut = 180
 
     /// Separators between a shortened name and the rest, in increasing order.
@@ -61,7 +61,7 @@ struct DisplacedName: Sendable {
         return whole
     }
 
-    /// Returns nothing, `~2` to `~9`, `~92` to `~99`, and so on.
+    /// Returns the suffix for a number: nothing for 1, then `~2` to `~9`, then `~92` to `~99`, and so on.
     private static func suffix(_ number: Int) -> String {
         guard number > 1 else { return "" }
         let (nines, digit) = (number - 2).quotientAndRemainder(dividingBy: 8)

@@ -13,7 +13,7 @@ import BakStorage
 
 /// The result of reading a file.
 enum IngestResult {
-    /// It is stored, as far as it could be read. The case is indirect because results are large and pass between
+    /// The parts that could be read are stored. The case is indirect because results are large and pass between
     /// threads.
     indirect case stored(ManifestEntry, readBytes: UInt64, Shortfalls)
     /// It could not be read.
@@ -47,7 +47,7 @@ struct Shortfalls: Sendable {
 
     init(shownBytes: UInt64 = 0) { self.shownBytes = shownBytes }
 
-    /// The parts of it that are not stored.
+    /// The parts of the file that are not stored.
     var missing: MissingParts {
         var missing: MissingParts = []
         if contentFault != nil { missing.insert(.content) }
@@ -114,7 +114,7 @@ final class FileIngester {
     private let onRead: (_ count: Int) -> Void
     private let onChunk: ((_ content: UnsafeRawBufferPointer) -> Void)?
 
-    /// Holds several chunks of usual size, so that little is moved at a refill.
+    /// The buffer holds several chunks of usual size, so that few bytes are moved when it is refilled.
     private static let usualBufferBytes = 8 << 20
 
     /// Makes an ingester. It asks `stop` between reads whether to drop the file. It calls `onRead` with the number of

@@ -3,9 +3,10 @@
 import BakStorage
 
 extension SourceFile {
-    /// Returns the next stretch to read as data of a file of `size` bytes. It is empty and at the file's end if only a
-    /// hole is left. Short holes count as data, so that scattered blocks do not become scattered chunks. The rest of a
-    /// file that is shorter than `size` counts as data too, not as a hole.
+    /// Returns the next range, at or after `offset`, to read as data. `size` is the size that stat reported. If only a
+    /// hole is left, the range is empty and at the file's end. Short holes count as data, so that scattered blocks do
+    /// not become scattered chunks. If the file is shorter than `size`, the missing end counts as data, too, so that
+    /// reading finds out.
     package func nextStretch(from offset: UInt64, size: UInt64) throws(SourceError) -> Range<UInt64> {
         let holeBytes: UInt64 = 64 << 10
         guard var data = try nextData(from: offset, size: size) else {

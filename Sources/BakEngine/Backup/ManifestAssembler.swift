@@ -147,7 +147,7 @@ final class ManifestAssembler: @unchecked Sendable {
     }
 
     /// Records a further name of a file with the result of its first name, if both are the same file. If the first name
-    /// vanished or stood for another file when it was read, this name is read too.
+    /// had vanished or named another file when it was read, this name is read, too.
     private func recordLink(
         _ path: [UInt8], _ first: FileJob, _ stat: FileStat, _ change: BackupEvent.Change,
         _ recorded: Int?, _ makeIngester: () -> FileIngester
@@ -352,7 +352,8 @@ final class ManifestAssembler: @unchecked Sendable {
         return try session.commit(continuing: continuing) { id, hasIndex in
             var record = request.record(
                 id: id, time: startTime, endTime: session.repository.time.now(), root: root)
-            // A copy may be compared with a snapshot that it does not come after.
+            // A copy's record names the copy of its original's nearest ancestor, even if files were compared with
+            // another snapshot.
             record.parent = request.copied == nil ? parent?.id : request.predecessor
             record.hasIndex = hasIndex
             record.isComplete = isComplete && !request.isPartial
@@ -368,7 +369,7 @@ final class ManifestAssembler: @unchecked Sendable {
         }
     }
 
-    /// Commits after all threads have ended. `doubts` are those that the walk leaves.
+    /// Commits after all threads have ended. `doubts` are the doubts that the complete walk has found.
     func finish(_ tally: SourceTally, _ doubts: SourceDoubts) throws -> BackupReport {
         counters.newlyGoneFiles = tally.newlyGoneFiles + formersGone
         self.doubts = doubts

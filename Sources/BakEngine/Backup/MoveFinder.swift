@@ -1,29 +1,30 @@
-// MoveFinder: finds where a parent snapshot has entries that were moved since. A folder that was renamed or moved keeps
-// its inode, and the entries in it keep their inodes and times. So the folder is looked up by inode among the parent's
-// folders. Below it, the parent's manifest is read from the old path on, in step with the walk.
+// MoveFinder: finds a parent snapshot's entries for items that have been moved since. A folder that was renamed or
+// moved keeps its inode, and the items in it keep their inodes and times. So the finder looks up the folder by inode
+// among the parent's folders. For the items in the folder, it reads the parent's manifest from the folder's old path
+// on, in step with the walk.
 //
-// A file that was moved by itself has a new ctime, which could hide a change of its content, so it is read.
+// A file that was moved by itself has a new ctime, which could hide a change of its content. Such a file is read.
 //
 // Always holds: the finder only proposes entries. The caller compares each with the item in the source, by stricter
-// rules than for an entry that was not moved. A ctime that may be a copy of mtime proves nothing: an entry is proposed
-// only if its own ctime, or that of the moved folder, differs from the mtime. Memory is bounded, and none is taken
-// until something seems to have moved.
+// rules than for an entry that was not moved. A ctime that equals mtime may be a copy of it and proves nothing. So an
+// entry is proposed only if ctime and mtime differ, in the entry or in the moved folder. Memory is bounded, and none is
+// taken until something seems to have moved.
 
 import BakCore
 import BakFormat
 import BakRepository
 
-/// Follows entries to their old places. For one thread, in the order of the walk.
+/// Finds the old entries of moved items. For one thread, in the order of the walk.
 final class MoveFinder {
-    /// Decides whether an old entry stands for the item that is there now; returns the complete entry if so.
+    /// Returns the complete entry if an old entry can be reused for the item that the walk has met; otherwise nil.
     typealias Judge = (ManifestSegmentDecoder, ParentCursor) -> ManifestEntry?
 
-    /// A folder on the path to the walk's place that no parent has there.
+    /// A folder above the walk's current item that no parent has at its present path.
     private final class Folder {
         /// The length of its path, which is a prefix of `way`.
         let pathBytes: Int
         let key: InodeKey
-        /// True if ctime is a time of its own, as a move sets it.
+        /// True if ctime differs from mtime, so that it is not a copy.
         let hasCtime: Bool
         /// The folder's places in the parents; nil until they are needed.
         var origins: [Origin]?
@@ -51,17 +52,17 @@ final class MoveFinder {
     private let snapshots: [CommitRecord]
     private let repository: Repository
     private let index: BlobIndex
-    /// The latest end time of a parent. An item with a later ctime is in no parent.
+    /// The latest end time of all parents. No parent has an item whose ctime is later.
     private let latest: Timestamp?
     /// Nil until it is needed.
     private var parents: [Parent]?
-    /// From the outermost to the innermost.
+    /// The folders above the walk's current item that no parent has, outermost first.
     private var folders: [Folder] = []
-    /// The path of the innermost folder. The paths of the others are prefixes of it.
+    /// The path of the innermost folder. The paths of the other folders are prefixes of this path.
     private var way: [UInt8] = []
 
-    /// Entries are looked for beneath this many of the innermost folders. Each has an open cursor for every parent. A
-    /// moved entry is found beneath the folder that was moved.
+    /// Only this many of the innermost folders are searched, because each has an open cursor for every parent. An item
+    /// is found through the folder that was itself moved, however deep the item lies in that folder.
     private static let mostFolders = 16
     /// The maximum number of inodes to remember for each parent.
     private static let mostInodes = 1 << 20
@@ -82,7 +83,7 @@ final class MoveFinder {
         if folders.count > Self.mostFolders { folders[folders.count - Self.mostFolders - 1].origins = [] }
     }
 
-    /// Returns the old entry that stands for the item at `path` and that did not change after `time`.
+    /// Returns the old entry to reuse for the item at `path`; nil if there is none. `time` is the item's ctime.
     func entry(
         for path: [UInt8], unchangedSince time: Timestamp, judge: Judge
     ) -> ManifestEntry? {
@@ -133,8 +134,8 @@ final class MoveFinder {
         return origins
     }
 
-    /// Notes in which segments the parents have which inodes. A manifest that cannot be read further ends there; the
-    /// comparison with that parent reports the damage.
+    /// Notes, for each folder of each parent, which segment has its entry. If a manifest cannot be read further, its
+    /// remaining folders are not found; the comparison with that parent reports the damage.
     private func readParents() {
         guard parents == nil else { return }
         parents = snapshots.map { snapshot in

@@ -1,9 +1,10 @@
-// OwnFolder: recognises the repository's own folder, which no backup into it may store. A walk may meet the folder
-// under its path, or under another path if a folder or disk is mounted twice.
+// OwnFolder: recognises the repository's own folder, which no backup into that repository may store. A walk may meet
+// the folder under its path, or under another path if a folder or disk is mounted twice.
 //
-// Always holds: a folder that only looks like the repository is stored. If device and inode numbers are not unique, the
-// folder must hold an object that this run has just put into the repository, or have the repository's name and
-// configuration.
+// Always holds: a folder that merely looks like the repository is stored. If device and inode numbers are unique, they
+// decide. Otherwise the folder is left out only if it holds an object that this run has just put into the repository,
+// or has the repository's name and configuration. A run that stores nothing looks for `config` instead of such an
+// object.
 
 import BakFormat
 import BakCore
@@ -26,12 +27,13 @@ public struct OwnFolder: Sendable {
         (self.path, self.stat, self.readConfig) = (path, stat, readConfig)
     }
 
-    /// The same, by path and numbers only, for a run that has put nothing into the repository.
+    /// True if a folder of the walk is this one, for a run that has put nothing into the repository. The mark is then
+    /// `config`, which copies of the repository have, too.
     func isSeen(at path: [UInt8], _ found: FileStat, in tree: any SourceTree) -> Bool {
         isSeen(at: path, found, in: tree, mark: ObjectNames.config, isUnique: false)
     }
 
-    /// True if a folder of the walk is this one. `mark` is an object of this repository. `isUnique` says that no copy
+    /// True if a folder of the walk is this one. `mark` is an object of this repository. `isUnique` is true if no copy
     /// of the repository has the mark.
     func isSeen(
         at path: [UInt8], _ found: FileStat, in tree: any SourceTree, mark: ObjectKey, isUnique: Bool
@@ -40,20 +42,22 @@ public struct OwnFolder: Sendable {
         guard let stat, found.type == .directory else { return false }
         let isSameNumber = found.inode == stat.inode
         let isNumbered = tree.evidence(path, found).hasIdentity
-        // A file system in user space may show either folder under numbers of its own.
+        // Numbers decide only if both are genuine: a file system in user space may show a folder under invented
+        // numbers.
         if isNumbered, tree.evidence(self.path, stat).hasIdentity {
             return isSameNumber && found.device == stat.device
         }
-        // Another path to the folder may show other numbers, but rarely another time. Where a look is cheap, each
-        // folder is searched for the mark, whatever its time.
+        // Under another path the folder may have other numbers, but rarely another time. So a folder with the same
+        // number or time is searched for the mark. On a medium with genuine numbers a search is cheap, so every folder
+        // is searched there if the mark is unique.
         if isSameNumber || found.mtime.seconds == stat.mtime.seconds || isNumbered && isUnique,
             let file = try? tree.open(PathOrder.join(path, Array(mark.description.utf8)))
         {
             file.close()
             return true
         }
-        // A file system that shows a stale listing shows neither the time nor the mark. Leaving out a copy of the
-        // repository does no harm.
+        // A file system with a stale listing shows neither the present time nor the mark. There the name and the
+        // configuration decide. They may fit a copy of the repository, too, but leaving out a copy does no harm.
         return !isNumbered && Self.name(path) == Self.name(self.path) && holdsConfig(path, tree)
     }
 

@@ -1,6 +1,9 @@
-// The parents' entries whose path another item has taken. An archive carries some of them over under other names: items
-// of another type than the one there now; and files with other content that were gone already or that were called safe
-// to delete. Any other file with other content simply changed.
+// The parents' entries whose path another item has taken. An archive carries these over under other names:
+// - items of another type than the item that is there now;
+// - files with other content that were gone already, or that a vouch calls safe to delete;
+// - files of another branch of the archive with other content, if the source has nothing at the path.
+//
+// Any other file with other content has simply changed, and its old state is not carried over.
 
 import BakCore
 import BakFormat
@@ -33,7 +36,7 @@ extension ParentComparer {
         guard let carrying else { return }
         carrying.guarding {
             let entries = try carrying.displaced(track.snapshot, at: path, type)
-            // Several parents may have different items there.
+            // Several parents may have different items at this path, so the name may be taken already.
             while isTaken(entries.path) { entries.takeNextName() }
             displaced.append(entries)
             track.passedBy = path
@@ -44,7 +47,7 @@ extension ParentComparer {
     ///
     /// - Parameters:
     ///   - content: the file's content; nil if it is not known yet.
-    ///   - job: reads the file in that case.
+    /// - job: the job that reads the file, if its content is not known yet.
     ///   - isLink: true if the job reads another name of the file.
     func keepFormers(
         at path: [UInt8], _ stat: FileStat, content: FileContent? = nil, job: FileJob? = nil,
@@ -54,7 +57,7 @@ extension ParentComparer {
         let successor = job.map {
             FormerFile.Successor(job: $0, stat: stat.withoutAllocation, isLink: isLink)
         }
-        // If the file cannot be read, the first of them is carried over at this path.
+        // If the walk's file cannot be read, the file of the first parent is carried over at this path.
         var isFirst = true
         for track in tracks where track.standing == .found && track.uses.contains(.following) {
             guard let segment = track.cursor.segment, segment.fields.stat.type == .regular else { continue }
@@ -65,8 +68,9 @@ extension ParentComparer {
         }
     }
 
-    /// Keeps a parent's file whose path continues with another parent's file, or with the source's. If the source has
-    /// nothing there any more, nothing tells which of two branches has the later content, so both are kept.
+    /// Keeps a parent's file, whose path goes to another parent's file or to the source's, as a former file. If the
+    /// source has nothing at the path and the parent is another branch, nothing tells which branch has the later
+    /// content, so the files of both branches are kept.
     func keepFormer(
         _ track: ParentTrack, _ segment: ManifestSegmentDecoder, _ path: [UInt8], _ content: FileContent?,
         _ successor: FormerFile.Successor?, isFirst: Bool, isMet: Bool = true
@@ -93,18 +97,19 @@ extension ParentComparer {
         }
     }
 
-    /// True if another carried-over entry has the path from now on.
+    /// True if another carried-over entry already has this new path.
     private func isTaken(_ path: [UInt8]?) -> Bool {
         path != nil && (formers.contains { $0.path == path } || displaced.contains { $0.path == path })
     }
 
-    /// Renames carried-over entries that have the path of a parent's entry.
+    /// Gives carried-over entries another name if an entry of the walk or of a parent has their new path.
     func avoid(_ path: [UInt8]) {
         for place in formers.indices where formers[place].path == path { formers[place].takeNextName() }
         for entries in displaced where entries.path == path { entries.takeNextName() }
     }
 
-    /// Takes the next displaced entry, if its path is before `path` and within the limit.
+    /// Takes the next entry that is carried over under another name, if its new path is before `path` and within the
+    /// limit.
     func takeDisplaced(_ limit: Limit, before path: [UInt8]?) -> Missed? {
         guard !displaced.isEmpty || !formers.isEmpty else { return nil }
         displaced.removeAll { entries in
@@ -150,7 +155,7 @@ extension ParentComparer {
 }
 
 extension FormerFile {
-    /// True if two parents have the same file.
+    /// True if both have the same old path and the same content, because two parents have the same file.
     fileprivate func isSame(as other: FormerFile) -> Bool {
         guard oldPath == other.oldPath, case .success(let one) = entry, case .success(let two) = other.entry
         else { return false }

@@ -23,7 +23,7 @@ extension ParentComparer {
     enum Limit {
         /// Before a path that the walk has met.
         case before([UInt8])
-        /// Up to a path and everything beneath it, which the walk does not meet for this reason.
+        /// Through a path and everything beneath it. The walk does not meet these items, for the reason given.
         case through([UInt8], Absence)
         /// All remaining entries.
         case end
@@ -37,14 +37,15 @@ extension ParentComparer {
         case inRun(FileStat, isGone: Bool)
         /// It is carried over as this entry.
         case carried(ManifestEntry)
-        /// It is carried over if a different file has taken its path.
+        /// A former file. It is carried over unless the file now at its path has the same content.
         case former(FormerFile)
         /// It should be carried over, but its content cannot be read.
         case lost(path: [UInt8], reason: String)
     }
 
-    /// Moves the parents to a path that the walk has met. Returns true if they have entries before it that the walk has
-    /// missed. The caller then takes these with `takeMissed` before it compares the path.
+    /// Moves the parents to a path that the walk has met. Returns true if there may be entries to take before that
+    /// path: entries that the walk has missed, or entries that are carried over under another name. The caller then
+    /// takes them with `takeMissed` before it compares the path.
     func seek(_ path: [UInt8]) -> Bool {
         var hasMissed = false
         for track in tracks {
@@ -79,7 +80,7 @@ extension ParentComparer {
                 first = (track, path)
                 continue
             }
-            // If several parents have a path, the newest that is followed decides.
+            // If several parents have the path, the first one that is followed decides.
             let isFollowed = track.uses.contains(.following) && !lowest.track.uses.contains(.following)
             if PathOrder.precedes(path, lowest.path) || path == lowest.path && isFollowed {
                 first = (track, path)
@@ -95,7 +96,7 @@ extension ParentComparer {
         for same in tracks where same.standing == .missed && same.cursor.segment?.path == path {
             if let root { same.countFile(beneath: root, absence, vouched) }
             if same === track { continue }
-            // Other parents may have a different item at this path.
+            // Another parent may have a different item at this path. An archive keeps that item, too.
             if carrying != nil, root != nil, same.uses.contains(.following), let chosen,
                 let segment = same.cursor.segment
             {
@@ -145,7 +146,8 @@ extension ParentComparer {
         let before = place
         let found = track.cursor.place
         place = nil
-        // A hard link names its file by inode, and another file may have that inode by now.
+        // A record with several links names its file by inode, and another file may have that inode by now. Such an
+        // entry is stored anew, with a link count of 1.
         let hasOneName = fields.stat.linkCount == 1 || fields.stat.type == .directory
         if let before, found.follows(before), !isNewlyGone, hasOneName, canJoinRun(segment, path),
             hasContent(segment)

@@ -1,6 +1,6 @@
-// ParentComparer: decides which entries of the walk are the same as in a parent snapshot. A parent's entry stands for a
-// file only if the repository still has all of its extents. `ParentComparer+Missed` handles the parents' entries that
-// the walk does not meet.
+// ParentComparer: decides which items of the walk are the same as in a parent snapshot. For such an item the backup
+// reuses the parent's entry and does not read the item. An entry is reused only if the repository still has all of its
+// extents. `ParentComparer+Missed` handles the parents' entries that the walk does not meet.
 
 import BakCore
 import BakFormat
@@ -11,21 +11,21 @@ import BakStorage
 package final class ParentComparer {
     /// The result of comparing an entry.
     package enum Outcome {
-        /// No parent has the entry as it is now. If a file is read, the caller passes the job that reads it to
-        /// `keepFormers`. `recorded` is the fingerprint of a parent's entry whose metadata is unchanged but that must
-        /// be read again.
+        /// No parent's entry can be reused. If the item is a file, the caller passes the job that reads it to
+        /// `keepFormers`. `recorded` is the fingerprint of a parent's entry, if the metadata is unchanged but the file
+        /// must be read again all the same.
         case differs(BackupEvent.Change, recorded: Int? = nil)
-        /// The parent's entry stands for it.
+        /// A parent's entry is reused.
         case same(ManifestEntry)
-        /// The parent's entry stands for it, and it has been added to the run.
+        /// A parent's entry is reused, and has been added to the run.
         case inRun
-        /// The entry that the parent has under another path stands for it.
+        /// The entry that a parent has under another path is reused.
         case moved(ManifestEntry)
     }
 
     let tracks: [ParentTrack]
     let makesRuns: Bool
-    /// True if a track's entries may stand for those of the walk.
+    /// True if the entries of at least one track may be reused.
     private let isComparing: Bool
     /// Carries over entries for an archive; nil if the snapshot is not an archive.
     let carrying: ArchiveCarrying?
@@ -36,19 +36,20 @@ package final class ParentComparer {
     private let request: BackupRequest
     private let moves: MoveFinder
     // Unchecked, as in ManifestSegmentDecoder: every entry of a walk accesses these.
-    /// The place in a parent from which the previous entry came; nil if it came from none.
+    /// The place in a parent's manifest from which the previous entry came; nil if the previous entry came from no
+    /// parent.
     @exclusivity(unchecked) var place: ParentCursor.Place?
-    /// The length of the runs since the last entry that was not in one.
+    /// Bytes of the records, and of the paths, that were added to runs since the last entry that was not in a run.
     @exclusivity(unchecked) var runBytes = 0
     @exclusivity(unchecked) var runPathBytes = 0
-    /// Entries that are carried over under another name and whose turn is still to come.
+    /// Entries to carry over under another name, which the walk has not reached yet.
     @exclusivity(unchecked) var displaced: [DisplacedEntries] = []
     @exclusivity(unchecked) var formers: [FormerFile] = []
     /// The counts of what the walk met and missed.
     @exclusivity(unchecked) var tally: SourceTally
 
-    /// Compares with the tracks that are for comparing. The first that has an entry unchanged stands for it. Without
-    /// `makesRuns` every entry is handed out.
+    /// Compares with the tracks whose uses include comparing. If several tracks have an unchanged entry for an item,
+    /// the entry of the first is reused. If `makesRuns` is false, `compare` returns every entry and adds none to a run.
     init(
         _ tracks: [ParentTrack], of tree: any SourceTree, request: BackupRequest, repository: Repository,
         index: BlobIndex, makesRuns: Bool, carrying: ArchiveCarrying?,
@@ -82,8 +83,8 @@ package final class ParentComparer {
             repository: repository, index: index, makesRuns: false, carrying: nil, onEvent: { _ in })
     }
 
-    /// Compares an entry, after `seek` to its path and after all missed entries were taken. An unmodified entry may be
-    /// added to `run`.
+    /// Compares an item of the walk. The caller has already called `seek` with its path and taken all missed entries.
+    /// The entry of an unmodified item may be added to `run`.
     package func compare(_ path: [UInt8], _ stat: FileStat, _ run: inout EntryRun) -> Outcome {
         note(path, stat)
         let isNewToOne = stat.type == .regular && countMet()
@@ -115,8 +116,8 @@ package final class ParentComparer {
             guard var entry = whole(segment, of: parent) else { continue }
             if stat.size == 0 { noteEmptied(segment) }
             (entry.stat, entry.goneSince) = (stat, nil)
-            // The next entry is coded relative to this one. That needs the same device, and an entry that a manifest
-            // accepts.
+            // The parent's next record is coded relative to this entry. That record can join a run only if this entry
+            // has the same device as before and the manifest accepts this entry.
             place = oldDevice == stat.device && entry.fault == nil ? found : nil
             (runBytes, runPathBytes) = (0, 0)
             if tracks.count > 1 { keepFormers(at: path, stat, content: entry.content) }
@@ -131,8 +132,8 @@ package final class ParentComparer {
         return .differs(change, recorded: recorded)
     }
 
-    /// Counts a file of the walk in each parent that has a file there. Returns true if a parent that samples missed
-    /// content has none.
+    /// Counts a file of the walk in each parent that has a file at its path. Returns true if a parent that samples
+    /// missed content has no file there.
     private func countMet() -> Bool {
         var isNewToOne = false
         for track in tracks where !track.countMet(beneath: tally.current) && track.missedContent != nil {
@@ -141,12 +142,12 @@ package final class ParentComparer {
         return isNewToOne
     }
 
-    /// True if a parent has a file where the walk has met one.
+    /// True if the walk has met a file, and a parent has a file at its path.
     private func isKnown(_ stat: FileStat) -> Bool {
         stat.type == .regular && tracks.contains(where: \.hasMetFile)
     }
 
-    /// Counts a file that is unchanged but empty in each parent that has it with content.
+    /// Counts an empty file, for which a parent's entry is reused, in each parent that has the file with content.
     private func noteEmptied(_ segment: ManifestSegmentDecoder) {
         guard segment.fields.stat.size == 0, segment.fields.stat.type == .regular else { return }
         for track in tracks where track.saysHowMuch { track.noteEmptied(beneath: tally.current) }
@@ -162,7 +163,7 @@ package final class ParentComparer {
             && tree.evidence(path, stat).hasIdentity
     }
 
-    /// Returns the parent's entry that stands for the item moved to `path`.
+    /// Returns the entry to reuse for an item that was moved to `path`; nil if there is none.
     private func moved(_ path: [UInt8], _ stat: FileStat) -> ManifestEntry? {
         moves.entry(for: path, unchangedSince: stat.ctime) { segment, parent in
             let old = segment.fields.stat
@@ -176,20 +177,21 @@ package final class ParentComparer {
         }
     }
 
-    /// True if an entry stands for the item that is there now, as far as its first record tells.
+    /// True if an entry may be reused for an item with this stat. Only the entry's first record is examined.
     private func stands(_ segment: ManifestSegmentDecoder, for stat: FileStat) -> Bool {
         isSame(segment.fields.stat, stat) && !segment.fields.changedWhileRead && !segment.fields.isUnsettled
             && segment.fields.missing.isEmpty && hasContent(segment)
     }
 
-    /// Returns the fingerprint of an entry whose metadata is unchanged, so that reading may find the file unmodified.
+    /// Returns an entry's fingerprint if the file's metadata is unchanged. It shows, after the file is read, whether
+    /// the file is unmodified.
     private func fingerprint(_ segment: ManifestSegmentDecoder, ifAsItWas stat: FileStat) -> Int? {
         guard stat.type == .regular, segment.isComplete, isSame(segment.fields.stat, stat) else { return nil }
         return (try? segment.entry())?.fingerprint
     }
 
-    /// True if the entry can be taken over as it is stored. An entry at which a segment may end cannot, because the
-    /// next segment would begin with it.
+    /// True if the entry's record can be taken over as it is stored. A record in a run is coded relative to the one
+    /// before it. The first record of a segment is not, so an entry with which a segment may begin cannot be in a run.
     private func mayJoinRun(_ segment: ManifestSegmentDecoder, _ path: [UInt8], _ stat: FileStat) -> Bool {
         let old = segment.fields.stat
         return old.device == stat.device && old.inode == stat.inode && old.ctime == stat.ctime
@@ -211,8 +213,8 @@ package final class ParentComparer {
             && old.representedDevice == stat.representedDevice
     }
 
-    /// True if the repository still has everything that the entry's first record refers to. If not, reading the file
-    /// heals it.
+    /// True if the repository still has everything that the entry's first record refers to. If not, the file is read
+    /// again, which stores the missing chunks again.
     func hasContent(_ segment: ManifestSegmentDecoder) -> Bool {
         let hasAll = try? segment.allExtents(isStored)
         return hasAll == true
@@ -234,7 +236,7 @@ package final class ParentComparer {
 }
 
 extension ManifestEntry {
-    /// Hashes the parts of an entry that a user can see; only for counting. It differs from run to run.
+    /// Hashes the parts of an entry that a user can see; only for counting. The hash differs from run to run.
     var fingerprint: Int {
         var hasher = Hasher()
         hasher.combine(stat.withoutAllocation)

@@ -28,18 +28,19 @@ final class ParentCursor {
     /// The kind of record at the cursor; nil at the end.
     @exclusivity(unchecked) private(set) var kind: ManifestSegmentDecoder.RecordKind?
     private(set) var failure: (any Error)?
-    /// True if the entry at the cursor has been dealt with.
+    /// True if the entry at the cursor is dealt with: the walk has met it, or it was taken as a missed entry.
     @exclusivity(unchecked) var isDealtWith = false
 
     /// A list of extents that repeats the same blobs can take more memory than the repository has bytes, so the number
     /// of extents is limited. Any file may have `fewExtents`. A file may have more if the repository has many blobs:
-    /// `extentsPerBlob` for each. If the source has the file too, it may also have one extent for each `bytesPerExtent`
-    /// of its size, which is the least that chunks of such a file usually have.
+    /// `extentsPerBlob` for each. If the source has the file too, the file may also have one extent for each
+    /// `bytesPerExtent` of its size. Chunks of such a large file are usually no smaller.
     private static let fewExtents = 1 << 22
     private static let extentsPerBlob = 8
     private static let bytesPerExtent: UInt64 = 64 << 10
 
-    /// Opens the snapshot's manifest at its first entry, or at or before the first entry that does not precede `path`.
+    /// Opens the snapshot's manifest. The cursor starts at the first entry; with a `path`, at or before the first entry
+    /// that does not precede `path`.
     init(_ snapshot: CommitRecord, repository: Repository, index: BlobIndex, from path: [UInt8] = []) throws {
         self.snapshot = snapshot
         reader = try ManifestReader(snapshot, repository: repository, index: index, from: path)
@@ -47,7 +48,7 @@ final class ParentCursor {
         kind = try reader.advance()
     }
 
-    /// Opens the snapshot's manifest at or before the first entry of a segment, which is numbered from 1.
+    /// Opens the snapshot's manifest at or before the first entry of segment `number`. The first segment has number 1.
     convenience init(
         _ snapshot: CommitRecord, repository: Repository, index: BlobIndex, fromSegment number: Int
     ) throws {
@@ -59,7 +60,8 @@ final class ParentCursor {
     /// The segment at the cursor's entry; nil at the end.
     var segment: ManifestSegmentDecoder? { kind == .entry ? reader.segment : nil }
 
-    /// Moves on to the entry of an inode, no further than segment `last`. Returns false if it is not there.
+    /// Moves forward to the entry with the inode `key`, but no further than segment `last`. Returns false if no entry
+    /// up to there has that inode.
     func moves(to key: InodeKey, through last: Int) -> Bool {
         while let kind, let fields = reader.segment?.fields, reader.segmentNumber <= last {
             if kind == .entry, fields.goneSince == nil, InodeKey(fields.stat) == key { return true }
@@ -102,7 +104,7 @@ final class ParentCursor {
                     return true
                 }) == true
             else { return nil }
-            // The reader ensures that both are below 2^63.
+            // The reader ensures that both numbers are below 2^63, so the sum does not overflow.
             length += segment.extentBytes
         }
         guard length == entry.stat.size else { return nil }

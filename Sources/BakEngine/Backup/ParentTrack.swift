@@ -1,5 +1,5 @@
-// ParentTrack: follows a parent snapshot in step with the walk, and finds the parent's entries that the walk does not
-// meet. The walk misses an entry once it has gone past the entry's path.
+// ParentTrack: moves through a parent snapshot's entries in step with the walk, and finds the entries that the walk
+// does not meet. The walk has missed an entry if it has gone past the entry's path without meeting it.
 
 import BakCore
 import BakFormat
@@ -20,11 +20,13 @@ final class ParentTrack {
     /// The purposes of a parent.
     struct Uses: OptionSet {
         let rawValue: Int
-        /// Its entries may stand for files, which then need not be read.
+        /// The backup reuses its entries for unchanged files, and does not read these files.
         static let comparing = Uses(rawValue: 1)
-        /// An archive carries over its entries that the source no longer has.
+        /// The backup looks for its entries that the source no longer has. It reports such files as gone, and an
+        /// archive carries the entries over.
         static let following = Uses(rawValue: 2)
-        /// It is neither older nor newer than the others, because the archive forked.
+        /// It is an archive that the latest complete snapshot has not carried over. So nothing tells which of the two
+        /// has the newer state of a file.
         static let branching = Uses(rawValue: 4)
     }
 
@@ -37,32 +39,34 @@ final class ParentTrack {
     @exclusivity(unchecked) private(set) var fileCounts: [UInt64]
     /// Number of files that a rule leaves out now, by root.
     private(set) var leftOutCounts: [UInt64]
-    /// Number of files in `fileCounts` that are gone and were called safe to delete, by root. It is counted only if
-    /// `saysHowMuch`.
+    /// Number of files in `fileCounts` that are gone and that a vouch calls safe to delete, by root. Only a parent with
+    /// `saysHowMuch` counts them.
     private(set) var vouchedCounts: [UInt64]
-    /// True if this parent tells how many files there were.
+    /// True if the doubts about the source take from this parent how many files there were.
     @exclusivity(unchecked) var saysHowMuch = false
     /// Number of files in `fileCounts` that the walk has met as files, by root.
     @exclusivity(unchecked) private(set) var metCounts: [UInt64]
-    /// Number of met files that this parent has with content but another parent has empty, as they are now.
+    /// Number of met files, by root, that have content in this parent and are empty now. Only files for which another
+    /// parent's entry is reused are counted; `StoredTally` counts files that are read.
     private(set) var emptiedCounts: [UInt64]
-    /// A folder that was a separate file system and no longer is.
+    /// A folder that was on another device than its parent folder and no longer is, perhaps because a disk is not
+    /// mounted.
     private struct LostMount {
         let path: [UInt8]
         let root: Int
         /// Number of its files that are gone.
         var files: UInt64 = 0
-        /// Number of other files that the walk has met in it.
+        /// Number of files that the walk has met in it and that the parent does not have.
         var others: UInt64 = 0
     }
-    /// The candidates of which no file was met. Only the last one, which the walk may still be in, may have no gone
-    /// files.
+    /// The folders that may be lost mounts, because the walk has met none of their former files. All but the last have
+    /// gone files. The last may have none so far, because the walk may still be in it.
     @exclusivity(unchecked) private var lostMounts: [LostMount] = []
-    /// The devices of the folders on the path to the walk's place: as they are now and as the parent has them.
+    /// The folders above the walk's current item, each with its device now and its device in the parent.
     private var devices = PathStack<(now: UInt64, before: UInt64?)>()
     /// The content of the files that the walk has missed; nil if it is not needed.
     @exclusivity(unchecked) var missedContent: ContentSample?
-    /// Entries at and beneath this path are carried over elsewhere.
+    /// Entries at and beneath this path are carried over under another name, so the track drops them.
     var passedBy: [UInt8]?
 
     var snapshot: CommitRecord { cursor.snapshot }
@@ -88,7 +92,8 @@ final class ParentTrack {
         }
     }
 
-    /// Moves to the first entry before, at or beneath `path` that is not dealt with. With nil, any entry counts.
+    /// Moves to the first entry before, at or beneath `path` that is not dealt with. If `path` is nil, moves to the
+    /// first entry anywhere that is not dealt with.
     func seek(through path: [UInt8]?) {
         guard let segment = next() else {
             standing = .absent
@@ -100,8 +105,8 @@ final class ParentTrack {
         standing = isWithin ? .missed : .absent
     }
 
-    /// Counts the entry at the track's place if the parent's source had it as a file. `absence` says why the walk has
-    /// not met it as a file; it is nil if the walk has.
+    /// Counts the entry at the track's place if it is a regular file that the parent's source had. `absence` says why
+    /// the walk has not met a regular file at its path; it is nil if the walk has met one.
     func countFile(beneath root: Int, _ absence: ParentComparer.Absence?, _ vouched: VouchedContent) {
         guard let segment = cursor.segment, segment.fields.stat.type == .regular,
             segment.fields.goneSince == nil
@@ -140,8 +145,8 @@ final class ParentTrack {
         emptiedCounts[root] += 1
     }
 
-    /// Checks whether a folder of the walk may be the mount point of a disk that is away: it was on another device than
-    /// its parent folder and no longer is.
+    /// Checks whether a folder of the walk may be a lost mount: the folder was on another device than its parent folder
+    /// and no longer is.
     func noteFolder(_ path: [UInt8], _ stat: FileStat, beneath root: Int) {
         guard saysHowMuch else { return }
         let old = standing == .found ? cursor.segment?.fields : nil
@@ -156,7 +161,8 @@ final class ParentTrack {
         devices.push(path, (stat.device, before))
     }
 
-    /// Notes an item of the walk that is not a folder. If it is one of the parent's files, its disk is not away.
+    /// Notes an item of the walk that is not a folder. If the parent has the item as a file, the folder around it is no
+    /// lost mount.
     func noteContent(_ path: [UInt8], _ stat: FileStat) {
         guard !lostMounts.isEmpty, stat.type == .regular, isInLostMount(path) else { return }
         if standing == .found, let old = cursor.segment?.fields, old.stat.type == .regular,
@@ -172,8 +178,8 @@ final class ParentTrack {
         lostMounts.last.map { PathOrder.isAtOrBeneath(path, $0.path) } ?? false
     }
 
-    /// Returns the first folder beneath a root whose disk is away. A folder that has as many other files as it lost is
-    /// not a mount point.
+    /// Returns the first lost mount beneath a root. A folder does not count if the walk has met at least as many other
+    /// files in it as are gone.
     func lostMount(beneath root: Int) -> [UInt8]? {
         lostMounts.first { $0.root == root && $0.files > $0.others }?.path
     }
@@ -228,29 +234,29 @@ final class DisplacedEntries {
         repeat { cursor.advance() } while cursor.kind == .continuation
     }
 
-    /// The error that ended the list early.
+    /// The error that ended the list of entries early.
     var failure: (any Error)? { cursor.failure }
 }
 
 /// A file whose path another file may have taken. An archive carries it over under another name, unless the file that
 /// is there now has the same content.
 struct FormerFile: Sendable {
-    /// The file at its old path now.
+    /// The file that is now at the former file's path.
     struct Successor: Sendable {
         var job: FileJob
         var stat: FileStat
-        /// True if the job reads another name of the file.
+        /// True if the job reads the file under another of its names.
         var isLink: Bool
     }
 
     private var name: DisplacedName
     let time: Timestamp
     var entry: Result<ManifestEntry, ArchiveCarrying.Loss>
-    /// True if the source had it until now.
+    /// True if this backup is the first to find that it is gone.
     var isNewlyGone: Bool
-    /// True if it is carried over under its own path when the file there cannot be read.
+    /// True if an archive carries this file over under its old path in case the successor cannot be read.
     var isFirst: Bool
-    /// Nil if the file there is known to have other content.
+    /// Nil if no file must be read to compare with: the file is then carried over in any case.
     var successor: Successor?
 
     init(

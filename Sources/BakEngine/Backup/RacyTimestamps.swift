@@ -28,12 +28,13 @@ struct RacyTimestamps: Sendable {
     /// after the read could leave the same timestamps.
     ///
     /// Content counts as racy for a minute after a change, because of memory maps. Everything else counts as racy for
-    /// the medium's granularity, which is at least FAT's if neither time has a fraction of a second. A recent change
-    /// may look a day off by another machine's clock. Coarse times of such a medium therefore count as recent for a
-    /// day.
+    /// the medium's granularity, which is at least FAT's if neither time has a fraction of a second. On a medium
+    /// without identity (see `MediumEvidence`), another machine's clock may have set the times, up to a day ahead of
+    /// this clock or behind it. There an mtime up to a day in the future counts as recent. An mtime up to a day in the
+    /// past counts only if the times are coarse.
     ///
-    /// A ctime in the future is never trusted, unless it is a copy of mtime. An mtime in the future is trusted, because
-    /// a program set it.
+    /// A ctime in the future is never trusted, unless it may be a copy of mtime. An mtime that is further in the future
+    /// is trusted, because a program set it.
     func isUnsettled(_ path: [UInt8], _ stat: FileStat, readFrom start: Timestamp) -> Bool {
         let evidence = tree.evidence(path, stat)
         let isCoarse = stat.ctime.nanoseconds == 0 && stat.mtime.nanoseconds == 0

@@ -37,7 +37,7 @@ package struct ReadStrategy: Equatable, Sendable {
     }
 }
 
-/// Counts the free places for readers.
+/// Lets a limited number of threads read at a time.
 private final class ReadGate: Sendable {
     private let monitor = Monitor()
     private nonisolated(unsafe) var free: Int
@@ -100,7 +100,8 @@ final class GatedTree: SourceTree {
         }
     }
 
-    /// A file that holds a place from its opening to the end of the first read, and again during each later read.
+    /// A file that holds a place in the gate from its opening to the end of the first read, and again during each later
+    /// read.
     private final class GatedFile: SourceFile {
         private let file: any SourceFile
         private let gate: ReadGate

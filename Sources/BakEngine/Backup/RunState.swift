@@ -1,5 +1,5 @@
-// RunState: the state that all threads of one run share: the first failure and the request to stop. Runs of every kind
-// use it.
+// RunState: the state that all threads of one run share: the first failure and the request to stop. Backups, restores
+// and other runs use it.
 
 import BakCore
 import Synchronization
@@ -30,7 +30,7 @@ package final class RunState: Sendable {
     /// Ends the run without a failure.
     func stop() { cancelled.store(true, ordering: .releasing) }
 
-    /// Runs a thread's work. An error ends the run, and the result is then false.
+    /// Runs a thread's work. An error ends the run; the function then returns false.
     @discardableResult
     package func guarding(_ body: () throws -> Void) -> Bool {
         do {

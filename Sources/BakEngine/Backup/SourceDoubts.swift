@@ -1,9 +1,15 @@
 // SourceDoubts: judges whether a source still has the files that it had. A disk that is not mounted leaves an empty
 // folder, which looks as if everything had been deleted.
 //
-// Always holds: files that a rule leaves out are counted neither before nor now, unless no other file of their path is
-// stored. Gone files that were called safe to delete are not missed. A path without files confirms nothing: it stays in
-// doubt until files are there again or the user says that this is intended.
+// A path is in doubt if most of its files are missing. A later snapshot confirms the doubt if it finds the path in the
+// same state.
+//
+// Always holds:
+// - Files that a rule leaves out do not count, neither before nor now. They count as missing only if none of the former
+//   files of their path, and few other files, are stored.
+// - Gone files that a vouch calls safe to delete do not count as missing.
+// - A path without files confirms nothing. It stays in doubt until it has files again, or until the user says that its
+//   state is intended.
 
 import BakCore
 import BakFormat
@@ -15,16 +21,18 @@ struct SourceTally {
     let roots: [(path: [UInt8], number: Int)]
     /// Number of regular files that the walk met at and beneath each root.
     private(set) var fileCounts: [UInt64]
-    /// Number of regular files that a parent's source had and this one no longer has.
+    /// Number of regular files that a parent's source had and this source no longer has.
     var newlyGoneFiles: UInt64 = 0
     /// For each root: true if an item at or beneath it could not be read.
     private(set) var isUnread: [Bool]
-    /// For each root: true if it is a folder that holds only folders and links; and true if it holds links.
+    /// For each root: `isBare` is true if the root is a folder that holds only folders and links, and `hasLinks` is
+    /// true if it holds links.
     private var isBare: [Bool]
     private var hasLinks: [Bool]
     /// The root that the walk has reached, as an index into `roots`.
     private(set) var current = 0
-    /// The content of unchanged files that another parent lacks, if that parent says how many files there were.
+    /// The content of unchanged files that a parent does not have at their paths, if that parent samples missed
+    /// content. It shows which missed files were only renamed.
     var newContent = ContentSample()
 
     init(roots paths: [[UInt8]]) {
@@ -44,8 +52,8 @@ struct SourceTally {
     /// item does not count.
     var emptyFolders: [[UInt8]] { bareFolders { !hasLinks[$0] } }
 
-    /// The paths that are folders holding only folders and links, with at least one link. The links' targets are in no
-    /// snapshot.
+    /// The paths that are folders holding only folders and links, with at least one link. The backup does not store
+    /// what the links lead to.
     var foldersOfLinks: [[UInt8]] { bareFolders { hasLinks[$0] } }
 
     private func bareFolders(_ isWanted: (Int) -> Bool) -> [[UInt8]] {
@@ -120,7 +128,8 @@ public struct SourceDoubts: Sendable {
         public var emptied: UInt64
         /// Number of other files that are stored completely.
         public var others: UInt64
-        /// Number of its files that a rule leaves out now. It is 0 if any of the files is stored, or many others are.
+        /// Number of its files that a rule leaves out now. It is 0 if any of its former files is stored, or if many
+        /// other files are.
         public var leftOut: UInt64
         /// Number of its files that are gone and were called safe to delete.
         public var vouched: UInt64
@@ -143,7 +152,7 @@ public struct SourceDoubts: Sendable {
     /// True if there is nothing to report.
     public var isEmpty: Bool { shrunken.isEmpty && confirmed.isEmpty }
 
-    /// True if the snapshot's record states the same doubts and none is confirmed.
+    /// True if the snapshot's record states the same doubts, and this backup confirms no doubt.
     func areThose(of snapshot: CommitRecord) -> Bool {
         confirmed.isEmpty
             && Set(shrunken.map(\.path)) == Set(snapshot.doubtfulPaths.map { snapshot.paths[$0] })
@@ -158,7 +167,7 @@ public struct SourceDoubts: Sendable {
     ///   - tally: the counts of the walk.
     ///   - stored: the counts of what was stored.
     ///   - latest: the latest complete snapshot of the same device and paths.
-    ///   - trusted: the latest of these that is not in doubt; the same as `latest` if that one is not.
+    /// - trusted: the latest complete snapshot that is not in doubt, which may be `latest`; nil if all are in doubt.
     ///   - isArchive: true if the backup carries over gone entries.
     ///   - isMeant: true if the user says that the present state is intended.
     init(
@@ -175,7 +184,8 @@ public struct SourceDoubts: Sendable {
         var cleared: [Shrunken] = []
         for (place, root) in tally.roots.enumerated() {
             let found = beforeDoubt.path(root.path, number: root.number, place)
-            // It is no longer known how many files there were.
+            // Without a trusted snapshot it is unknown how many files the path had. So a path in doubt that still has
+            // no files stays in doubt.
             let isStillEmpty = found.now == 0 && trusted == nil && doubted.contains(root.path)
             if found.hasLostMost || isStillEmpty || found.lostMount != nil {
                 shrunken.append(found)
@@ -191,7 +201,7 @@ public struct SourceDoubts: Sendable {
             let found = sinceDoubt.path(root.path, number: root.number, place)
             let isRead = !tally.isUnread[place] && stored.unstoredFiles[place] == 0
             let hasNotGrown = found.now <= found.before || found.now - found.before <= found.before
-            // Empty files confirm no more than no files would.
+            // Files that have become empty confirm nothing, like files that are missing.
             let holdsSomething =
                 found.now > 0 && beforeDoubt.path(root.path, number: root.number, place).now > 0
             return holdsSomething && isRead && hasNotGrown && !found.hasLostMost && found.lostMount == nil
@@ -199,7 +209,8 @@ public struct SourceDoubts: Sendable {
         if !doubted.isEmpty, doubted.allSatisfy(agreed.contains) { confirmed = [latest.snapshot.originalID] }
         if isMeant { return }
         self.cleared = cleared.sorted { $0.number < $1.number }
-        // As long as one path keeps the snapshot in doubt, the others are also compared with the snapshot before it.
+        // Paths that agree with the snapshot in doubt stay in doubt, too, as long as another path prevents that the
+        // snapshot is confirmed.
         let left = shrunken.filter { !agreed.contains($0.path) }
         self.shrunken = (left.isEmpty || !confirmed.isEmpty ? left : shrunken).sorted {
             $0.number < $1.number
@@ -218,11 +229,12 @@ private struct Remains {
     private let lostMounts: [[UInt8]?]
     /// Number of files that are stored completely.
     private let now: [UInt64]
-    /// With fewer files than this, all may be replaced on purpose each night, as database dumps are.
+    /// If a path had fewer files than this, only their number counts: they may all be replaced on purpose each night,
+    /// as database dumps are.
     private static let fewestToTell: UInt64 = 4
 
-    /// An archive keeps all gone files, so for it, and for very few files, only the numbers are compared. Otherwise
-    /// files are compared by path, and by content if no parent has the path.
+    /// For an archive, which keeps all gone files, and for very few files, only the numbers of files are compared.
+    /// Otherwise files are compared by path, and by content if no parent has a file at the path.
     init(of parent: ParentTrack, _ tally: SourceTally, _ stored: StoredTally, isArchive: Bool) {
         let places = tally.roots.indices
         lostMounts = places.map { parent.lostMount(beneath: $0) }
@@ -246,9 +258,9 @@ private struct Remains {
                 + renamed[place]
         }
         let leftOut = places.map { place in
-            // An archive keeps files that a rule leaves out.
+            // An archive keeps files that a rule leaves out, so they are not missing.
             if isArchive || there[place] > 0 { return UInt64(0) }
-            // A single file that is left may be the ignore file or marker that excludes the others.
+            // A single file that is left may be the ignore file or mark that excludes the other files.
             let leavesFew = now[place] <= 1 || 2 * now[place] < parent.leftOutCounts[place]
             return leavesFew ? parent.leftOutCounts[place] : 0
         }
@@ -275,7 +287,7 @@ private struct Remains {
 }
 
 extension SourceDoubts.Shrunken {
-    /// True if less than half of the files are left that were not called safe to delete.
+    /// True if less than half of the files are left, not counting those that were called safe to delete.
     fileprivate var hasLostMost: Bool { left < before - vouched && before - vouched - left > left }
 
     /// True if `hasLostMost` would be true had no file been called safe to delete.

@@ -9,8 +9,8 @@ struct WalkBlock: Sendable {
     /// A time before the block's first stat.
     let start: Timestamp
     var events: [WalkEvent] = []
-    /// The paths that were left out, each with the number of the event that follows it. A folder whose contents are
-    /// left out has its event before that number.
+    /// The paths that were left out, each with the number of the event that follows it. If only the contents of a
+    /// folder are left out, the folder's own event comes before that number.
     var leftOut: [(number: Int, path: [UInt8])] = []
 }
 
@@ -24,7 +24,8 @@ final class SourceWalk {
     private let flow: BackupFlow
     private let racyTimestamps: RacyTimestamps
     private var block: WalkBlock
-    /// The folder of the block's last unseen entry, and the number of such folders in the block.
+    /// The folder of the block's last unseen entry, and the number of such folders in the block. An unseen entry is one
+    /// that has no stat yet.
     private var lastFolder: (any OpenFolder)?
     private var folderCount = 0
     /// The length of all paths in the block.
@@ -36,7 +37,8 @@ final class SourceWalk {
 
     /// A block has this many events, so that the cost of a hand-over for each event is small.
     private static let blockEvents = 1024
-    /// A block also ends at this many bytes of paths: those in a deep chain of folders could be gigabytes.
+    /// A block also ends at this many bytes of paths: in deeply nested folders, the paths of a block could take
+    /// gigabytes.
     private static let blockPathBytes = 1 << 20
     /// At most this many folders stay open for a block's unseen entries.
     private static let blockFolders = 32
@@ -131,7 +133,8 @@ final class SourceWalk {
 
     private func flush() {
         for remark in filter.takeRemarks() { onEvent(.ignoreFile(remark: remark)) }
-        // The less busy stage stats the unseen entries: this one, while the next still has blocks to take.
+        // The less busy stage stats the unseen entries. That is this stage, as long as the next one still has blocks to
+        // take.
         if !flow.found.isEmpty {
             for index in block.events.indices { block.events[index] = block.events[index].seen }
         }

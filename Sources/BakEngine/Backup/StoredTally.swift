@@ -5,7 +5,7 @@ import BakCore
 import BakFormat
 import BakRepository
 
-/// Counts the files that were not stored completely, and samples the content of new ones. For one thread, in the order
+/// Counts the files that were not stored completely, and samples the content of new files. For one thread, in the order
 /// of the walk.
 final class StoredTally {
     private final class Earlier {
@@ -14,7 +14,7 @@ final class StoredTally {
         var fileCounts: [UInt64]
         /// Number of its files that had content and are empty now, by root.
         var emptiedCounts: [UInt64]
-        /// Opened for the first such file; nil if the manifest cannot be read.
+        /// A cursor over the snapshot, opened for the first file that is looked up; nil if the manifest cannot be read.
         lazy var cursor: ParentCursor? = open()
         private let open: () -> ParentCursor?
 
@@ -24,7 +24,7 @@ final class StoredTally {
             emptiedCounts = fileCounts
         }
 
-        /// Returns the size of a file in the snapshot; nil if it has none at that path.
+        /// Returns the size of a file in the snapshot; nil if the snapshot has no file at that path.
         func size(of path: [UInt8]) -> UInt64? {
             guard let fields = cursor?.entry(at: path)?.fields, fields.stat.type == .regular,
                 fields.goneSince == nil
@@ -66,7 +66,7 @@ final class StoredTally {
         for earlier in earlier where earlier.size(of: path) ?? 0 > 0 { earlier.emptiedCounts[root] += 1 }
     }
 
-    /// Notes a regular file that is stored completely at a path where no parent has one.
+    /// Notes a regular file that is stored completely, and that no parent has at its path.
     func noteNew(_ entry: ManifestEntry) {
         guard !earlier.isEmpty, let root = roots.root(of: entry.path) else { return }
         newContent.add(entry, beneath: root)
