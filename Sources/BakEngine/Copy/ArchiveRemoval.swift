@@ -1,5 +1,5 @@
 // ArchiveRemoval: makes a new snapshot of an archive without some of its gone entries. The next backup continues from
-// it. Nothing stored is changed or deleted.
+// the new snapshot. No stored object is changed or deleted.
 
 import BakCore
 import BakFormat
@@ -32,7 +32,7 @@ public struct ArchiveRemovalReport: Sendable {
     public var files: UInt64 = 0
     /// Their size, in bytes.
     public var bytes: UInt64 = 0
-    /// Number of folders, links and special files that it no longer has.
+    /// Number of folders, links and special files that the new snapshot no longer has.
     public var others: UInt64 = 0
     /// Number of files that were named but stay, because the source still had them.
     public var presentFiles: UInt64 = 0
@@ -69,7 +69,7 @@ public final class ArchiveRemoval {
     /// - Throws: `MissingBlobError` or `CorruptionError` if the manifest cannot be read, perhaps because the snapshot
     ///   was forgotten and pruned meanwhile; and `StoreError`.
     public func run() throws -> ArchiveRemovalReport {
-        // Find out whether there is anything to do before a session begins.
+        // Find out whether any entry is removed, before a session begins.
         try write(to: nil, try BlobIndex(repository))
         report.unknownPaths = paths.filter { !found.contains($0) }
         guard !request.isDryRun, !report.isEmpty, report.unknownPaths.isEmpty else { return report }
@@ -92,7 +92,8 @@ public final class ArchiveRemoval {
         (record.id, record.hasIndex, record.root) = (id, hasIndex, root)
         (record.time, record.endTime) = (max(now, record.time), max(now, record.endTime))
         (record.parent, record.original) = (request.snapshot.id, nil)
-        // The new snapshot has everything of the old one except the entries that were meant to go.
+        // The new snapshot has all entries of the old one except those that the user wants to remove, so it is not
+        // lacking.
         (record.confirmed, record.joined, record.isLacking) = ([], [], false)
         (record.host, record.program) = (request.host, request.program)
         record.counters = counters
@@ -124,7 +125,7 @@ public final class ArchiveRemoval {
         try close()
     }
 
-    /// Returns true if an entry goes.
+    /// Returns true if an entry is removed, and counts the entry.
     private func takes(_ entry: ManifestEntry) -> Bool {
         let naming = paths.filter { PathOrder.isAtOrBeneath(entry.path, $0) }
         guard !naming.isEmpty else { return false }

@@ -1,4 +1,5 @@
-// SnapshotCopy+Renewal: brings earlier copies up to date with their originals: their tags and their place in the order.
+// SnapshotCopy+Renewal: brings earlier copies up to date with their originals: their tags, and their parent, which
+// gives them their place in the order of snapshots.
 //
 // Always holds: a copy loses no tag, because a user may have added it in the destination. A copy that is up to date
 // stays as it is, so that a second run changes nothing.
@@ -18,7 +19,8 @@ extension SnapshotCopy {
         let order = report.copied > 0 && !request.isDryRun ? try destination.snapshotList().order : order
         var changes: [(old: CommitRecord, new: CommitRecord)] = []
         for snapshot in list.readable {
-            // A snapshot that a dry run would copy gets its place when it is copied.
+            // A dry run leaves out the snapshots that it would copy: a real run gives such a copy its parent when it
+            // makes the copy.
             if request.isDryRun, !chosen.contains(snapshot.originalID) { continue }
             guard let copy = copies[snapshot.originalID], isWhole(copy, of: snapshot) else { continue }
             var new = copy
@@ -42,13 +44,13 @@ extension SnapshotCopy {
             onDone: noteRenewed)
     }
 
-    /// True if a copy should be put after another: its original was, the order does not show it yet, and nothing
-    /// contradicts it.
+    /// True if a copy should get another copy, `parent`, as its parent. The originals of both are in that order. The
+    /// destination's order must not show this yet, and must not contradict it.
     private func mayFollow(_ copy: CommitRecord, _ parent: CommitRecord, _ order: SnapshotOrder) -> Bool {
         let isKnown = order.firstAncestor(of: copy) { $0 == parent.originalID ? true : nil } ?? false
         guard !isKnown, parent.originalID != copy.originalID else { return false }
         let above = order.ancestors(of: [parent]).union([parent.id, parent.originalID])
-        // The copy's present predecessors must not be lost.
+        // The copy's present ancestors must not be lost.
         return !above.contains(copy.originalID)
             && (order.firstAncestor(of: copy) { above.contains($0) } ?? (copy.parent == nil))
     }

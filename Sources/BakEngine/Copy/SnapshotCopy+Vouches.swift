@@ -1,8 +1,9 @@
-// SnapshotCopy+Vouches: carries vouches over to copies. Content that was called safe because of a snapshot is safe
-// because of its copy, too. A user who moves to another disk is then asked there before such content goes.
+// SnapshotCopy+Vouches: records vouches of the source in the destination. A vouch says that content is safe to delete
+// because a snapshot has it, so the copy of that snapshot needs the vouch, too. If the user moves to another disk,
+// commands ask there, too, before they remove such content.
 //
-// A vouch identifies content by the ids of its repository. If the destination uses other ids, they are found in the
-// copy's manifest.
+// A vouch identifies content by the ids of its repository. If the destination uses other ids, this code finds them in
+// the copy's manifest.
 
 import BakCore
 import BakFormat

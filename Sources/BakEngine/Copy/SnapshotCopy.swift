@@ -1,10 +1,13 @@
-// SnapshotCopy: copies chosen snapshots from one repository to another. If both give content the same ids, stored
-// chunks are copied as they are. Otherwise files are read from the source and backed up into the destination.
+// SnapshotCopy: copies chosen snapshots from one repository to another. If both repositories give content the same ids,
+// stored chunks are copied as they are. Otherwise files are read from the source and backed up into the destination.
 //
-// A copy records its original. So a second run copies only the rest, and recognises even a copy of a copy. A copy may
-// lack files, because the source was damaged or because the copy is damaged now. It is then made again, and the lacking
-// one is removed once a whole one exists. A copy counts as damaged if a repair has made a snapshot of its remains. With
-// `looksUpCopies`, or if packs are missing, its content is looked up, too.
+// A copy records its original. So a second run copies only the snapshots without a copy, and recognises even a copy of
+// a copy.
+//
+// A copy may lack files, because the source was damaged or because the copy itself is damaged now. The snapshot is then
+// copied again, and the copy that lacks files is removed once a whole copy exists. A copy counts as damaged if a repair
+// has made a snapshot of its remains. With `looksUpCopies`, or if packs are missing, the run also looks up whether the
+// content of each copy is complete.
 
 import BakCore
 import BakFormat
@@ -18,8 +21,8 @@ public struct CopyRequest: Sendable {
     public var program: String
     /// How many threads read.
     public var workerCount = 2
-    /// True if the run looks up, in manifests and index, whether earlier copies are still complete, even if no pack is
-    /// missing.
+    /// True if the run looks up in manifests and index whether earlier copies are still complete. If a pack is missing,
+    /// the run does so in any case.
     public var looksUpCopies = false
     /// True if the run only reports and stores nothing.
     public var isDryRun = false
@@ -32,19 +35,20 @@ public struct CopyRequest: Sendable {
 
 /// An event of a running copy.
 public enum CopyEvent: Sendable {
-    /// A snapshot is begun, with its number and the total.
+    /// The copy of a snapshot begins. The event has the snapshot's number and the total.
     case begun(CommitRecord, number: Int, of: Int)
-    /// It was copied, as this snapshot.
+    /// A snapshot was copied. The copy has the id `as`.
     case copied(CommitRecord, as: ID128)
-    /// It was copied earlier, as this snapshot.
+    /// A snapshot was copied earlier. The copy has the id `as`.
     case skipped(CommitRecord, as: ID128)
-    /// An earlier copy became this snapshot, with more tags or after a snapshot that was missing before.
+    /// An earlier copy was committed again, as the second snapshot, with more tags or with a parent that the
+    /// destination did not have before.
     case renewed(CommitRecord, as: CommitRecord)
     /// An earlier copy that lacked files was removed, because a whole copy exists now.
     case replaced(CommitRecord)
-    /// It cannot be copied, because the source no longer has all of it.
+    /// A snapshot cannot be copied, because the source no longer has all of it.
     case failed(CommitRecord, reason: String)
-    /// A file of it could not be read and is not in the copy.
+    /// A file of a snapshot could not be read completely, so the copy lacks the file or a part of it.
     case fileFailed(CommitRecord, path: [UInt8], reason: String)
     /// Some vouches of the source cannot be read.
     case vouchUnreadable(reason: String)
@@ -56,11 +60,11 @@ public enum CopyEvent: Sendable {
 
 /// The result of a copy.
 public struct CopyReport: Sendable, Equatable {
-    /// Number of snapshots copied, or in a dry run, to be copied.
+    /// Number of snapshots copied. In a dry run, the number of snapshots to copy.
     public var copied = 0
     /// Number of snapshots that were copied earlier.
     public var skipped = 0
-    /// Number of earlier copies that got tags or their place in the order, or in a dry run, would get them.
+    /// Number of earlier copies that got tags or a parent. In a dry run, the number of copies that would get them.
     public var renewed = 0
     /// Number of snapshots that could not be copied.
     public var failed = 0
@@ -91,12 +95,12 @@ public final class SnapshotCopy {
     let stop: StopSignal
     private let copiedBytes = CopiedBytes()
     var report = CopyReport()
-    /// For each original, its current copy in the destination; `earlier` has all earlier copies.
+    /// The current copy of each original in the destination. `earlier` has all copies that existed before the run.
     var copies: [ID128: CommitRecord] = [:]
     private var earlier: [ID128: [CommitRecord]] = [:]
-    /// Copies that have lost something in the destination.
+    /// The earlier copies that are damaged in the destination.
     private var damaged: Set<ID128> = []
-    /// The snapshots that the destination has now, with their copies.
+    /// The chosen snapshots that have a copy now, each with its copy.
     private var pairs: [(original: CommitRecord, copy: CommitRecord)] = []
 
     /// Prepares a copy.
@@ -142,15 +146,15 @@ public final class SnapshotCopy {
         }
         if !rest.isEmpty { try report.isVerbatim ? copyVerbatim(rest) : copyFiles(rest) }
         if !stop.isRequested { try renew(copiedBefore, in: list.order) }
-        // Use the newest version of each copy, which may just have been brought up to date.
+        // Use the newest version of each copy: `renew` may just have committed it again.
         let now = pairs.map { ($0.original, copies[$0.original.originalID] ?? $0.copy) }
         if !request.isDryRun { try carryVouches(now) }
         report.wasInterrupted = stop.isRequested
         return report
     }
 
-    /// True if a copy has all of the snapshot and is not just a checkpoint. A copy that has more, because it comes from
-    /// a whole source, counts too.
+    /// True if a copy has all of the snapshot and is not just a checkpoint of a copy. A copy may have more than the
+    /// snapshot, if it was made from a whole source.
     func isWhole(_ copy: CommitRecord, of snapshot: CommitRecord) -> Bool {
         !damaged.contains(copy.id)
             && (copy.standsFor(snapshot)
@@ -161,16 +165,16 @@ public final class SnapshotCopy {
     private func findDamaged(_ snapshots: [CommitRecord], among there: [CommitRecord]) throws {
         let made = snapshots.flatMap { earlier[$0.originalID] ?? [] }
         guard !made.isEmpty else { return }
-        // A copied repair of the source says nothing about damage here.
+        // A repaired snapshot that was copied from the source shows no damage here.
         let repaired = there.filter { $0.original == nil }
         damaged = Set(made.filter { copy in repaired.contains { $0.isMade(from: copy) } }.map(\.id))
         let index = try BlobIndex(destination)
         let missing = try destination.missingPacks(index)
-        // A listing shows that packs are missing. Then the manifests are worth reading, even without `looksUpCopies`.
+        // If the listing shows that packs are missing, read the manifests even without `looksUpCopies`.
         if request.looksUpCopies || !missing.isEmpty {
             damaged.formUnion(try destination.damaged(among: made, index, missing))
         }
-        // A chunk in the index counts as stored and would not be copied.
+        // A chunk that the index names counts as stored, so a chunk of a missing pack would not be copied again.
         if !damaged.isEmpty, let pack = missing.min() { throw Repository.packNamedInVain(pack) }
     }
 
@@ -182,8 +186,8 @@ public final class SnapshotCopy {
         try removeLacking(beside: copy)
     }
 
-    /// Removes earlier copies that lack files: retention would keep only one of the two, perhaps the wrong one. A copy
-    /// with tags that the new one does not have stays, because a user has marked it.
+    /// Removes earlier copies that lack files, now that `copy` is whole: retention would keep only one copy, perhaps
+    /// the wrong one. A copy with tags that the whole copy does not have stays, because a user has marked it.
     private func removeLacking(beside copy: CommitRecord) throws {
         for lacking in earlier[copy.originalID] ?? []
         where lacking.id != copy.id && lacking.isComplete && copy.standsFor(lacking)
@@ -259,12 +263,12 @@ public final class SnapshotCopy {
         }
     }
 
-    /// Returns the destination's snapshot to compare a copy with. Files with equal times are not read again, so it
-    /// returns none if the source has two contents of a file under the same times.
+    /// Returns the destination's snapshot to compare a copy with. The copy does not read a file again whose times are
+    /// equal in both. So no snapshot fits if the source has two contents of a file under the same times.
     private func parent(
         of snapshot: CommitRecord, _ before: CommitRecord?, _ index: BlobIndex
     ) throws -> BackupRequest.ParentChoice {
-        // Whatever an earlier, lacking copy has is the same in the source.
+        // A file that an earlier, incomplete copy has is the same in the source, so this copy can be compared with.
         if let lacking = copies[snapshot.originalID] { return .snapshot(lacking.id) }
         guard let before, let copy = copies[before.originalID] else { return .none }
         let one = try ManifestReader(before, repository: source, index: index)
@@ -284,7 +288,7 @@ public final class SnapshotCopy {
         (backup.copied, backup.isPartial) = (tree, !snapshot.isComplete)
         (backup.predecessor, backup.joined) = (predecessor, joined)
         (backup.workerCount, backup.isDryRun) = (request.workerCount, request.isDryRun)
-        // If the copy would still lack the same files, it exists already.
+        // If the new copy would lack the same files as an earlier one, the earlier one is enough.
         backup.skipsIfUnchanged = copies[snapshot.originalID].map { !damaged.contains($0.id) } ?? false
         backup.checkpointBytes = request.checkpointBytes
         var exclusions = BackupExclusions()
@@ -346,7 +350,7 @@ private final class CopiedBytes: @unchecked Sendable {
 
 /// Compares two manifests.
 enum ManifestComparison {
-    /// True if every file with the same size and times in both has the same content in both.
+    /// True if every file that has the same size and times in both manifests has the same content in both.
     static func timesTellContents(_ one: ManifestReader, _ other: ManifestReader) throws -> Bool {
         var left = try one.next()
         var right = try other.next()

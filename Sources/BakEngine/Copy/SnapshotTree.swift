@@ -16,7 +16,8 @@ package final class SnapshotTree: SourceTree {
     ///
     /// - Throws: `MissingBlobError`, `CorruptionError` or `StoreError`.
     package init(_ snapshot: CommitRecord, repository: Repository, index: BlobIndex) throws {
-        // A copy lacks all files of a damaged segment and reports this. It never has a part of such a file.
+        // The view skips damaged segments. So a copy lacks all files of such a segment, and reports this, but it never
+        // has only a part of such a file.
         view = try SnapshotView(
             snapshot, repository: repository, index: index, takesDamagedSegments: false)
     }
@@ -66,9 +67,10 @@ package final class SnapshotTree: SourceTree {
 
     // MARK: What a copy takes over
 
-    /// Adds what the snapshot knows of an entry but reading the entry does not tell.
+    /// Adds the fields of the original entry that reading the item does not give.
     func complete(_ entry: inout ManifestEntry) throws {
-        // Reading a file gives everything except the time since when it is gone.
+        // Reading a file gives all fields except the time at which the file was found gone, and only an archive has
+        // gone files.
         guard snapshot.isArchive || entry.stat.type != .regular else { return }
         let original = try find(entry.path)
         entry.goneSince = original.goneSince
@@ -76,7 +78,7 @@ package final class SnapshotTree: SourceTree {
         entry.isUnsettled = entry.isUnsettled || original.isUnsettled
     }
 
-    /// Adds what the snapshot's record says but a backup of its files does not find out.
+    /// Adds the fields of the original record that a backup of the snapshot's files cannot determine.
     func complete(_ record: inout CommitRecord) {
         record.original = snapshot.originalID
         (record.isArchive, record.doubtfulPaths) = (snapshot.isArchive, snapshot.doubtfulPaths)

@@ -1,14 +1,14 @@
-// VerbatimCopy: copies snapshots into a repository with the same ids. Manifests are copied as they are, and chunks as
-// they are compressed. Only blobs that the destination lacks are read.
+// VerbatimCopy: copies snapshots into a repository that gives content the same ids. Manifests are copied as they are.
+// Chunks are copied as they are compressed. Chunks that the destination has are not read.
 //
-// Each snapshot has its commit, after which a new session continues. A long copy also commits a part of the manifest
-// from time to time, so that an interruption costs only what was copied since.
+// Each snapshot is committed by itself, and a new session then continues the copy. A long copy also commits a part of
+// the manifest from time to time, so that an interruption costs only the content copied after the last commit.
 
 import BakCore
 import BakFormat
 import BakRepository
 
-/// Copies snapshots between two repositories of the same ids. For one thread.
+/// Copies snapshots between two repositories that give content the same ids. For one thread.
 final class VerbatimCopy {
     private let request: CopyRequest
     private let source: Repository
@@ -18,7 +18,7 @@ final class VerbatimCopy {
     private let transfer: BlobTransfer
     private let reader: SegmentReader
     private let stop: StopSignal
-    /// Segments whose chunks are in the destination or in `wanted`.
+    /// Segments whose chunks are all in the destination or in `wanted`.
     private var scanned: Set<ID128> = []
     private var wanted: Set<BlobReference> = []
     private var wantedBytes = 0

@@ -1,6 +1,6 @@
-// AssetGroup: which files of a folder make up one photo to the person who took it: a Live Photo's picture and film, a
-// raw file and its JPEG, or the sidecar of either. Cameras and programs link such files by name alone, so only names
-// count: files in one folder with the same key form a group.
+// AssetGroup: decides which files of a folder make up one photo for its owner: a Live Photo's picture and film, a raw
+// file and its JPEG, or the sidecar of any of these. Cameras and programs link such files by name alone, so only names
+// count. `AssetName` derives a key from each name, and the files of one folder with the same key form a group.
 
 import BakCore
 
@@ -10,7 +10,7 @@ public struct AssetGroup: Sendable {
     public var paths: [[UInt8]] = []
     fileprivate var roles: Set<AssetRole> = []
     fileprivate var isBurst = false
-    /// The keys of Takeout notes that long names of its pictures and films may have.
+    /// The keys that Takeout may have given its notes on pictures and films of this group with long names.
     fileprivate var starts: Set<[UInt8]> = []
 
     fileprivate mutating func add(_ path: [UInt8], _ asset: AssetName) {
@@ -20,7 +20,7 @@ public struct AssetGroup: Sendable {
         if let start = asset.startOfLongName { starts.insert(start) }
     }
 
-    /// True if it has several files, among them a picture or film.
+    /// True if there are several files, at least one of them a picture or film.
     fileprivate var isGroup: Bool { paths.count > 1 && roles.contains(where: \.isMedia) }
 
     /// The kind's name for users.
@@ -41,8 +41,8 @@ public struct AssetGrouper {
         var groups: [[UInt8]: AssetGroup] = [:]
         var keys: [[UInt8]] = []
 
-        /// Moves Takeout notes with a truncated name to the group of the picture that the name fits, if exactly one
-        /// does.
+        /// Moves each Takeout note with a truncated name to the group of the picture or film that the name fits, if it
+        /// fits only one group.
         mutating func bringNotesHome() {
             var hosts: [[UInt8]: [[UInt8]]] = [:]
             for key in keys {
@@ -98,8 +98,8 @@ extension PathOrder {
     }
 }
 
-/// The groups of the selected files, so that a restore can select the other files of each. A key takes eight bytes. If
-/// two groups share a key, a restore selects too many files.
+/// The groups of the selected files, so that a restore can select the other files of each group. Only an eight-byte
+/// hash is kept of each group. If two groups have the same hash, a restore selects too many files.
 struct ChosenGroups: Sendable {
     private var keys: Set<Int> = []
 
@@ -109,8 +109,8 @@ struct ChosenGroups: Sendable {
         let (folder, name) = PathOrder.split(path)
         guard let asset = AssetName(name) else { return }
         keys.insert(Self.key(folder, asset.key, .ofGroup))
-        // A note with a truncated name and the media file with the long name select each other. Two long names that
-        // share a start do not.
+        // A note with a truncated name and the media file with the long name select each other. Two media files whose
+        // long names begin alike do not select each other.
         if let start = asset.startOfLongName { keys.insert(Self.key(folder, start, .ofMedia)) }
         if asset.role == .takeout { keys.insert(Self.key(folder, asset.key, .ofNote)) }
     }

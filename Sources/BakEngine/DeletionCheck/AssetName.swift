@@ -1,8 +1,8 @@
 // AssetName: derives from a file's name which photo it belongs to. It knows the naming schemes of Apple, Google,
 // icloudpd, Takeout, osxphotos, Lightroom and darktable.
 //
-// Always holds: two names have the same key only if a known program gives both to parts of one photo. In doubt the keys
-// differ: the user can find a file that a group lacks by its name, but may delete one that the group wrongly includes.
+// Always holds: two names have the same key only if a known program gives both to parts of one photo. If it is unclear,
+// the keys differ: a user can find a file that a group lacks, but may delete a file that a group wrongly includes.
 
 import BakCore
 
@@ -34,8 +34,8 @@ public struct AssetName: Hashable, Sendable {
     /// otherwise nil.
     public let startOfLongName: [UInt8]?
 
-    /// Length in UTF-16 units to which Takeout truncates the name of its notes. It leaves the media file's name one
-    /// unit more.
+    /// Length in UTF-16 units to which Takeout truncates the name of its notes. It truncates the media file's own name
+    /// one unit later.
     private static let noteLength = 46
 
     /// Parses a file name; nil if the file belongs to no group.
@@ -51,7 +51,7 @@ public struct AssetName: Hashable, Sendable {
             // A sidecar's name may contain the whole name of its media file.
             Self.takeMediaEnding(from: &key)
             if ending == "aae", key.hasSuffix("_o") { key.removeLast(2) }
-        // icloudpd appends this mark to a Live Photo's film if the picture is a HEIC.
+        // icloudpd appends `_hevc` to the name of a Live Photo's film if the picture is a HEIC.
         case .film:
             let number = Self.takeNumber(from: &key)
             if key.hasSuffix("_hevc") { key.removeLast(5) }
@@ -105,14 +105,14 @@ public struct AssetName: Hashable, Sendable {
         if let dot = name.lastIndex(of: UInt8(ascii: ".")) {
             let rest = name[(dot + 1)...]
             if "supplemental-metadata".utf8.starts(with: rest) {
-                // A truncated ending this short is ambiguous, unless the name has its full length.
+                // A truncated ending of fewer than five bytes is ambiguous, unless the name has its full length.
                 isNote = isNote || rest.count >= 5
                 name.removeSubrange(dot...)
             } else if isCut,
                 roles.keys.contains(where: { $0.utf8.count > rest.count && $0.utf8.starts(with: rest) }),
                 roles[String(decoding: rest, as: UTF8.self)] == nil
             {
-                // The start of the picture's truncated extension.
+                // Remove the start of the media file's truncated extension.
                 name.removeSubrange(dot...)
             }
         }
@@ -121,8 +121,8 @@ public struct AssetName: Hashable, Sendable {
         return isNote
     }
 
-    /// Returns the name of Takeout's notes on a media file with such a long name. Takeout truncates both, the notes by
-    /// one unit more.
+    /// Returns the name that Takeout gives its notes on a media file with a truncated name; nil if the name is not
+    /// truncated. Takeout truncates the name of the notes by one unit more.
     private static func startOfLongName(_ stem: [UInt8]) -> [UInt8]? {
         var stem = stem
         let number = takeNumber(from: &stem)
@@ -154,7 +154,7 @@ public struct AssetName: Hashable, Sendable {
     /// Returns the name without marks of variants, and whether the picture belongs to a burst.
     private static func withoutVariant(_ name: [UInt8]) -> (key: [UInt8], isBurst: Bool) {
         var key = name
-        // A number distinguishes pictures of the same name. It follows the marks.
+        // A number distinguishes pictures of the same name. It stands behind the marks.
         let number = takeNumber(from: &key)
         if let pixel = pixelName(key) { return (pixel + number, false) }
         if let burst = burstName(key) { return (burst + number, true) }

@@ -1,10 +1,14 @@
 // DeletionCheck: decides which files can be deleted from their place because a backup has them. It reads and cuts each
 // file as a backup would. It looks for the content in the complete snapshots, under any path. Then it reads every chunk
-// back from the store, verifies it and compares it.
+// back from the store, verifies the chunk and compares it with the file.
 //
-// Always holds: a file is called safe only if all of its content came back from the store, a snapshot that stays for
-// good has it, the file has not changed since it was read, and the repository has recorded a vouch for it. The check
-// deletes nothing. Memory grows with the number of files that are checked.
+// Always holds: a file is called safe only if
+// - all of its content came back from the store;
+// - a snapshot that stays for good has the content;
+// - the file has not changed since it was read;
+// - the repository has recorded a vouch for it, if the terms ask for vouches.
+//
+// The check deletes nothing. Its memory grows with the number of files that are checked.
 
 import BakChunking
 import BakCodec
@@ -21,17 +25,17 @@ public enum DeletionReason: Equatable, Sendable {
     case changed
     /// No complete snapshot has its content.
     case notStored
-    /// Only a snapshot in doubt has its content, and that snapshot may turn out not to count.
+    /// Only a snapshot in doubt has its content. Retention may ignore that snapshot.
     case inDoubt(snapshot: ID128)
     /// The snapshot has different content under the same chunk ids.
     case otherContent(snapshot: ID128)
     /// The snapshot's copy is damaged; the text says how.
     case damaged(snapshot: ID128, String)
-    /// No snapshot that has its content stays for good.
+    /// None of the snapshots that have its content stays for good.
     case notForGood(Staying)
     /// The repository is on the same disk.
     case sameDisk
-    /// It is a part of the repository.
+    /// The file is a part of the repository.
     case ofRepository
     /// The repository could not record a vouch, so no later command would ask before it removes the content.
     case notRemembered(StoreError)
@@ -62,7 +66,7 @@ public struct DeletionReport: Sendable {
     public var safeBytes: UInt64 = 0
     /// Number of files that must be kept, and of items that could not be examined.
     public var unsafeFiles: UInt64 = 0
-    /// Number of files among these whose only snapshots do not stay.
+    /// Number of unsafe files whose content is stored, but only in snapshots that do not stay for good.
     public var passingFiles: UInt64 = 0
     /// Their size, in bytes.
     public var passingBytes: UInt64 = 0
@@ -72,7 +76,7 @@ public struct DeletionReport: Sendable {
     public var readBytes: UInt64 = 0
     /// The requested paths that have no file at or beneath them.
     public var emptyRoots: [[UInt8]] = []
-    /// True if, for some file, it is unknown whether the repository is on the same disk.
+    /// True if it is unknown for at least one file whether the repository is on the same disk.
     public var hasUnknownDisk = false
     /// True if the user interrupted the check. No file is called safe then.
     public var wasInterrupted = false
@@ -106,7 +110,7 @@ public final class DeletionCheck {
         var stat: FileStat
         /// The size that stat reported. The content's size may differ.
         var shownBytes: UInt64
-        /// A digest of its chunks that cannot be forged, unlike the chunk ids of a plain repository.
+        /// A digest of the file's chunks that cannot be forged, unlike the chunk ids of a plain repository.
         var digest: ID128
     }
 
@@ -147,8 +151,8 @@ public final class DeletionCheck {
     private var verdicts: [DeletionVerdict] = []
     /// The vouches to record for safe files, by the snapshot that has them.
     private var vouches: [ID128: [Vouch.File]] = [:]
-    /// By folder: true if the repository is on its disk. Folders of one file system may lie on different machines, so
-    /// each is asked for separately.
+    /// For each folder: true if the repository is on its disk; nil if unknown. Folders of one file system may lie on
+    /// different machines, so the answer for one folder says nothing about another.
     private var diskRelations: [ArraySlice<UInt8>: Bool?] = [:]
     private var rootsWithFiles: Set<[UInt8]> = []
 
@@ -209,7 +213,8 @@ public final class DeletionCheck {
         let forgotten = try repository.forgotten()
         for var verdict in verdicts {
             if let snapshot = verdict.snapshot, forgotten.contains(snapshot) {
-                // The snapshot was forgotten meanwhile. Another may have the content, but was not read back.
+                // The snapshot was forgotten meanwhile. Another snapshot may have the content, but the check did not
+                // read it back from there.
                 (verdict.staying, verdict.reasons) = (.ruledOut, [.notForGood(.ruledOut)])
             } else if let failure, verdict.isSafe {
                 verdict.reasons = [.notRemembered(failure)]
@@ -219,7 +224,7 @@ public final class DeletionCheck {
         return report
     }
 
-    /// Returns the snapshots in search order: the first that has a file's content is the one that keeps it longest.
+    /// Returns the snapshots in search order: of all snapshots with a file's content, the first stays longest.
     private func longestStayingFirst(_ snapshots: [CommitRecord]) -> [CommitRecord] {
         func staying(_ snapshot: CommitRecord) -> Staying {
             terms.staying[snapshot.id] ?? .forGood(.noRules)
@@ -341,7 +346,7 @@ public final class DeletionCheck {
         var candidate: Candidate?
         while !stop.isRequested {
             guard let next = try passingDamage({ try manifest.next() }) else {
-                // The rest of a damaged segment is missing, and it may hold more of the current file.
+                // The rest of the damaged segment is skipped. It may have more extents of the current file.
                 _ = manifest.skipSegment()
                 candidate = nil
                 continue
@@ -349,7 +354,7 @@ public final class DeletionCheck {
             switch next {
             case .continuation(let more)?:
                 candidate?.extents.append(contentsOf: more)
-                // More extents than any pending file of that size: the content differs.
+                // If there are more extents than any pending file of that size has, the content differs.
                 if let size = candidate?.byteCount, let count = candidate?.extents.count,
                     count > pendingSizes[size, default: 0]
                 {
@@ -400,7 +405,7 @@ public final class DeletionCheck {
         let isOnDisk = diskRelations[folder] ?? terms.isOnRepositoryDisk(file.path)
         if isOnDisk == true { verdict.reasons.append(.sameDisk) }
         if let fault = changeSinceRead(file) {
-            // A file that is gone is on no disk. That says nothing about the folder's other files.
+            // A file that is gone is on no disk, so its answer must not be used for the folder's other files.
             verdict.reasons = [fault]
         } else {
             diskRelations[folder] = .some(isOnDisk)
@@ -457,8 +462,8 @@ public final class DeletionCheck {
 }
 
 /// Digests chunks under ids that cannot be forged. In a plain repository, anyone who can read `config` can make a file
-/// whose chunks have the ids of another file's. There, each chunk also gets an id under a random key of this run. In
-/// other repositories all digests are zero.
+/// whose chunks have the same ids as the chunks of another file. There, each chunk also gets an id under a random key
+/// of this run. In other repositories all digests are zero, because their ids cannot be forged.
 private final class ChunkDigester {
     private let hasher: FreshHasher?
     private var digests: [UInt8] = []

@@ -13,15 +13,15 @@ final class VouchedContent {
 
     init(_ repository: Repository, _ index: BlobIndex) { (self.repository, self.index) = (repository, index) }
 
-    /// True if the content of a file was called safe to delete. An unreadable vouch says nothing; a prune reports it
-    /// before it removes a snapshot. Throws `StoreError` if the vouches cannot be listed.
+    /// True if a vouch calls the content of a file safe to delete. An unreadable vouch does not count; a prune reports
+    /// it before it removes a snapshot. Throws `StoreError` if the vouches cannot be listed.
     func contains(_ content: FileContent) throws -> Bool {
         let known = try known.get()
         return !known.isEmpty && known.contains(content.fingerprint)
     }
 
-    /// The same for the file that a cursor stands at; the cursor stays there. Returns false if the content or the
-    /// vouches cannot be read.
+    /// True if a vouch calls the content of the file at a cursor safe to delete; false if the content or the vouches
+    /// cannot be read. The cursor does not move.
     func contains(_ segment: ManifestSegmentDecoder, of snapshot: CommitRecord) -> Bool {
         guard let known = try? known.get(), !known.isEmpty else { return false }
         var entry = segment.isComplete ? try? segment.entry() : nil
