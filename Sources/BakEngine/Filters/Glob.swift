@@ -2,8 +2,8 @@
 // of a set, and `[!x]` and `[^x]` one character outside it. A backslash makes the next character literal.
 //
 // Always holds: a match takes at most pattern length times name length steps. On a mismatch only the last star takes
-// one more byte. Earlier stars never have to, because the last one can take whatever they could. Names are bytes; a
-// byte that is not valid UTF-8 counts as one character.
+// one more byte. Earlier stars never have to, because the last star can take every byte that they could take. Names are
+// bytes; a byte that is not valid UTF-8 counts as one character.
 
 /// A pattern that cannot be compiled.
 public struct PatternError: Error, Equatable, Sendable, CustomStringConvertible {

@@ -50,9 +50,9 @@ struct IgnoreRules: Sendable {
     static let maximumBytes = 1 << 20
 
     private let patterns: [PathPattern]
-    /// For each pattern: true if it has decided about an entry.
+    /// For each pattern: true if the pattern has decided about an entry.
     private var haveMatched: [Bool]
-    /// Messages about lines that match nothing, or probably not what was meant.
+    /// Messages about lines that match nothing, or probably not what the user meant.
     let remarks: [String]
 
     /// Compiles a file. A malformed line matches nothing, as in git, so that too much is backed up rather than too

@@ -1,10 +1,17 @@
 // PathFilter: decides what a backup leaves out, and why. It uses only paths, stats and a closure that reads the start
 // of a file.
 //
-// Always holds: a folder above a root is never left out. Patterns are matched only against a root's own path and the
-// paths beneath it. So a path that the user named is left out only if a pattern matches that path itself. A pattern of
-// the command line takes precedence over `.bakignore`; among those files the nearest one with a matching line decides.
-// The answers do not depend on the order of the questions. In walk order, each folder is checked for marks once.
+// A root is a path that the user asked to back up. A mark is a file whose presence leaves out the content of its
+// folder.
+//
+// Always holds:
+// - A folder above a root is never left out.
+// - Patterns are matched only against a root's own path and the paths beneath it. So a root is left out only if a
+//   pattern matches the root's own path.
+// - A pattern of the command line takes precedence over `.bakignore` files. Among these files, the nearest one with a
+//   matching line decides.
+// - Decisions do not depend on the order in which entries are decided. In walk order, each folder is checked for marks
+//   once.
 
 import BakCore
 
@@ -14,7 +21,7 @@ public enum SkipReason: Hashable, Sendable, CustomStringConvertible {
     case pattern([UInt8], origin: String)
     /// A file larger than this many bytes.
     case largerThan(UInt64)
-    /// An entry of a folder that holds this file, which marks the folder as not worth a backup.
+    /// An entry of a folder that holds the mark: a file by which the user says that the folder is not worth a backup.
     case inMarkedFolder(mark: [UInt8], origin: String)
     /// An entry on another file system than the root above it.
     case otherFileSystem
@@ -86,8 +93,8 @@ public struct BackupExclusions: Sendable {
     public var oneFileSystem = false
     /// True if `.bakignore` files count.
     public var honoursIgnoreFiles = true
-    /// The user, by uid, whose `.bakignore` files count silently; nil trusts every owner. A file of another owner that
-    /// leaves entries out is reported.
+    /// The uid of the user whose `.bakignore` files count without a report; nil trusts every owner. If a file of
+    /// another owner leaves entries out, the run reports it.
     public var trustedOwner: UInt32?
     /// True if lines of `.bakignore` files that leave nothing out are reported.
     public var tellsUnmatchedLines = false
@@ -118,16 +125,16 @@ public typealias FileStartReader = (_ path: [UInt8], _ count: Int) -> FileStart?
 public struct PathFilter: Sendable {
     /// The state of a folder above the current path.
     private struct Level: Sendable {
-        /// At or beneath a root.
+        /// True if the folder is at or beneath a root.
         var isInside = false
-        /// How many components are above the root.
+        /// The number of components above the root.
         var top = 0
         /// The device of the nearest root.
         var device: UInt64?
         var ignoreRules: IgnoreRules?
-        /// The depth of the nearest folder above that has rules.
+        /// The depth of the nearest folder above this one that has ignore rules.
         var rulesAbove: Int?
-        /// The owner of these rules if not trusted; nil once that has been reported.
+        /// The file with `ignoreRules`, if it is not trusted; nil once it has been reported.
         var stranger: Stranger?
         var mark: FolderMark?
     }
@@ -195,7 +202,7 @@ public struct PathFilter: Sendable {
     /// The patterns that have decided about no entry so far.
     var unmatchedPatterns: [PathPattern] { trail.unmatched }
 
-    /// Forgets the lowest `count` folders.
+    /// Forgets the deepest `count` folders.
     private mutating func leave(_ count: Int) {
         if exclusions.tellsUnmatchedLines {
             for level in levels.suffix(count) {

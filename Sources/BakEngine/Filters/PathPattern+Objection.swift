@@ -1,5 +1,5 @@
-// PathPattern+Objection: finds patterns that cannot match anything, or probably match something else than was meant.
-// Without a warning, a pattern that matches nothing would go unnoticed.
+// PathPattern+Objection: finds patterns that cannot match anything, or that probably match something else than the user
+// meant. Without a warning, a pattern that matches nothing would go unnoticed.
 
 import BakCore
 
@@ -12,7 +12,7 @@ extension PathPattern {
         "\(isNegated ? "took nothing back" : "left nothing out"): \(origin) \(quoted)"
     }
 
-    /// Why the pattern matches nothing, or probably not what was meant, wherever it is used; nil if there is no
+    /// Why the pattern matches nothing, or probably not what the user meant, wherever it is used; nil if there is no
     /// objection. The text ends a message: `'../x' matches nothing, because ...`.
     public var objection: String? {
         let body = isNegated ? text.dropFirst() : text[...]
@@ -73,7 +73,7 @@ extension PathPattern {
         }
     }
 
-    /// True if a shell would expand it to several words: `*.{jpg,JPG}`.
+    /// True if a shell would expand the pattern to several words, such as `*.{jpg,JPG}`.
     private func holdsBraces(_ body: ArraySlice<UInt8>) -> Bool {
         guard let start = body.firstIndex(of: UInt8(ascii: "{")),
             body[..<start].last != UInt8(ascii: "\\"),

@@ -2,8 +2,8 @@
 // gitignore's lines in `.bakignore`. A path is given as its components.
 //
 // A pattern matches an entry by its whole path. The filters (PatternTrail, PathFilter) apply a folder's match to
-// everything beneath it. On a mismatch only the last `**` takes one more component, like the star in Glob, so a match
-// takes at most pattern times path steps.
+// everything beneath it. On a mismatch only the last `**` takes one more component, like the star in Glob. So the steps
+// of a match are at most the pattern's length times the path's length.
 
 /// A compiled pattern.
 public struct PathPattern: Hashable, Sendable {
@@ -17,7 +17,7 @@ public struct PathPattern: Hashable, Sendable {
     public let text: [UInt8]
     /// Where it was written: `--exclude`, `--exclude-file list.txt`, …
     public let origin: String
-    /// True if it takes back what earlier patterns matched.
+    /// True if the pattern takes back matches of earlier patterns.
     public let isNegated: Bool
     /// True if letters match without regard to case.
     public let ignoresCase: Bool
@@ -118,7 +118,8 @@ public struct PathPattern: Hashable, Sendable {
         return matches(names[...], isFolder: isFolder)
     }
 
-    /// True if something beneath the folder with these components might match. It may be true in error, but not false.
+    /// True if an entry beneath the folder with these components might match. The result may be true although no entry
+    /// can match, but it is never false by mistake.
     func mayMatchBeneath(_ components: ArraySlice<ArraySlice<UInt8>>) -> Bool {
         for (part, component) in zip(parts, components) {
             guard case .name(let glob) = part else { return true }

@@ -11,8 +11,8 @@ struct PathCursor: Sendable {
     private(set) var ends: [Int] = []
     private var folder: [UInt8] = []
 
-    /// Moves to `path`. Returns how many leading components name the same folders as before. The last component never
-    /// counts.
+    /// Moves to `path`. Returns how many leading components name the same folders as those of the previous path. The
+    /// last component never counts.
     mutating func move(to path: [UInt8]) -> Int {
         let slash = UInt8(ascii: "/")
         let nameStart = (path.lastIndex(of: slash) ?? -1) + 1
@@ -23,12 +23,12 @@ struct PathCursor: Sendable {
             ends[ends.count - 1] = path.count
             return components.count - 1
         }
-        // Keep whole components only: each ends with a slash in both paths. Count the dropped components, not the kept
-        // ones, so that a step in a deep folder costs no more than in any other.
+        // Keep only components that end with a slash in both paths. Count the dropped components, not the kept ones, so
+        // that a step in a deep folder costs no more than in a shallow one.
         let kept = max(0, components.count - 1) - folder[common...].count { $0 == slash }
         components.removeLast(components.count - kept)
         ends.removeLast(ends.count - kept)
-        // Folders get bytes of their own: a slice of this path would keep all of it in memory.
+        // Copy the bytes of folders: a slice would keep the whole path in memory.
         for part in path[((ends.last ?? -1) + 1)...].split(separator: slash) {
             components.append(part.endIndex == path.count ? part : ArraySlice(Array(part)))
             ends.append(part.endIndex)
@@ -41,7 +41,7 @@ struct PathCursor: Sendable {
 /// An ordered list of patterns, and its results for the last path.
 struct PatternTrail: Sendable {
     let patterns: [PathPattern]
-    /// For each pattern: true if it has decided about an entry.
+    /// For each pattern: true if the pattern has decided about an entry.
     private var haveMatched: [Bool]
     private let foldsCase: Bool
     private var cursor = PathCursor()
@@ -64,8 +64,8 @@ struct PatternTrail: Sendable {
     /// Returns the index of the last pattern that matches `path` or a folder above it that is deeper than `top`; nil if
     /// none does.
     ///
-    /// - Parameter top: how many leading components are never matched on their own. It must be the same for all paths
-    ///   beneath one folder.
+    /// - Parameter top: no pattern is matched against the folders above, or the entry itself, that have at most this
+    ///   many components. It must be the same for all paths beneath one folder.
     mutating func lastMatch(_ path: [UInt8], isFolder: Bool, below top: Int = 0) -> Int? {
         guard !patterns.isEmpty else { return nil }
         var shared = cursor.move(to: path)
@@ -95,7 +95,8 @@ struct PatternTrail: Sendable {
         return inherited
     }
 
-    /// True if a pattern that is not negated might match something beneath the last folder that was asked about.
+    /// True if a pattern that is not negated might match an entry beneath the folder that was last passed to
+    /// `lastMatch`.
     func mayMatchBeneath() -> Bool {
         patterns.contains { pattern in
             !pattern.isNegated

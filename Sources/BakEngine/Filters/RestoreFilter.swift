@@ -6,7 +6,7 @@
 public enum RestoreDecision: Sendable {
     /// Restore it.
     case include
-    /// Do not restore this folder for its own sake; something beneath it may be wanted.
+    /// Make this folder only if something beneath it is restored.
     case onlyAsAncestor
     /// Leave it out, with everything beneath it.
     case exclude
@@ -32,8 +32,8 @@ public struct RestoreFilter: Sendable {
     /// The include patterns that should match something.
     var includesToMatch: [PathPattern] { includes.patterns.filter { !$0.isNegated } }
 
-    /// Returns a filter that also includes the files that belong to one of `groups`. With `only` it includes nothing
-    /// else.
+    /// Returns a filter that also includes the files that belong to one of `groups`. With `only`, the filter includes
+    /// nothing else.
     func including(_ groups: ChosenGroups, only: Bool) -> RestoreFilter {
         var filter = self
         (filter.groups, filter.includesGroupsOnly) = (groups, only)

@@ -18,7 +18,8 @@ public final class SourceFilter {
     /// True if a decision needs a full stat, not just the path and whether it is a folder.
     public let needsStats: Bool
 
-    /// Decides about an entry that is not a folder, unless `needsStats`.
+    /// Decides about an entry that is not a folder, without its stat. The caller must not use this if `needsStats` is
+    /// true.
     package func decide(unseen path: [UInt8]) -> FilterDecision { decide(path, FileStat(type: .regular)) }
 
     /// Decides about an entry. Entries must come in the order of the walk.

@@ -1,5 +1,6 @@
-// EarlySync: makes what a restore has written so far durable while the restore goes on, so that the sync at the end is
-// short. An early sync promises nothing. Only the sync at the end does, and it finds what an early one did not.
+// EarlySync: makes the files that a restore has written so far durable while the restore continues, so that the sync at
+// the end is short. An early sync guarantees nothing. Only the sync at the end does: it also covers whatever the early
+// syncs missed.
 
 import BakCore
 import BakStorage

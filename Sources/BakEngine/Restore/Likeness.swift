@@ -16,7 +16,7 @@ struct Likeness {
         components = text.split(separator: slash).map { Self.letters($0) }
     }
 
-    /// True if a path is like it, as a whole or in its last components.
+    /// True if a path is like this text, as a whole or in its last components.
     func matches(_ path: [UInt8]) -> Bool {
         let names = path.split(separator: UInt8(ascii: "/"))
         guard !components.isEmpty, names.count >= components.count,

@@ -11,8 +11,8 @@ struct FileFinisher: Sendable {
     let counters: RestoreCounters
     let onEvent: @Sendable (RestoreEvent) -> Void
 
-    /// Puts a file in its place if nothing of it is missing, or reports why it is not restored. Throws only fatal
-    /// failures of the target.
+    /// Completes a file at its path if no part of it is missing; otherwise reports why the file is not restored. Throws
+    /// only fatal failures of the target.
     func finish(_ file: PendingFile) throws(TargetError) {
         let result: Result<[MetadataNote], FileFailure>
         do {
@@ -89,7 +89,7 @@ struct FileFinisher: Sendable {
 final class PackRestorer {
     private let reader: BlobReader
     private let index: BlobIndex
-    /// Reads chunks that are no longer where they were when the restore was planned.
+    /// Reads chunks that are damaged, or no longer where they were when the restore was planned.
     private let rescuer: BlobReader
     private let finisher: FileFinisher
 
@@ -115,7 +115,7 @@ final class PackRestorer {
         }
     }
 
-    /// Reads a chunk from another copy, or from where a prune has moved it.
+    /// Reads a chunk from another pack that has it, or from the pack to which a prune has moved it.
     private func rescue(_ step: RestoreStep, _ files: [PendingFile], from error: CorruptionError) throws {
         do {
             try write(rescuer.read(step.reference, kind: .chunkPack, index: index), step, files)

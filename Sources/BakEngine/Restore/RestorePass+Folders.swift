@@ -1,15 +1,16 @@
-// RestorePass+Folders: enters the folders of a restore's entries, and learns which names are in them.
+// RestorePass+Folders: enters the folders above a restore's entries, makes those that are missing, and learns which
+// names are in them.
 
 import BakCore
 import BakStorage
 
 extension RestorePass {
-    /// How many other entries' folders may be the same as one folder before the restore stops telling them apart. For
-    /// each of them the manifest is read again.
+    /// The maximum number of other folders of the snapshot that may be one folder at the target. For each of them the
+    /// restore reads the manifest again, to learn their claims. With more, it does not tell their entries apart.
     private static let mostOthers = 16
 
     /// Makes the missing folders above an entry: those that are wanted only as ancestors, and those that the manifest
-    /// lacks. Returns false if one cannot be made; this is reported as the entry's failure.
+    /// lacks. If a folder cannot be made, reports this as the entry's failure and returns false.
     func enterFolders(above path: [UInt8]) throws -> Bool {
         names.move(to: path)
         guard let slash = path.lastIndex(of: UInt8(ascii: "/")) else { return true }
@@ -22,8 +23,8 @@ extension RestorePass {
         return true
     }
 
-    /// Makes a folder unless it exists, and learns what is in it. Returns false if that fails; this is reported as the
-    /// failure of the entry that needs the folder.
+    /// Makes a folder unless it exists, and learns which names are in it. On failure, reports this as the failure of
+    /// the entry that needs the folder, and returns false.
     func enter(_ path: [UInt8], for entry: [UInt8]) throws -> Bool {
         if names.contains(path) { return true }
         guard !isClosed(path) else {
@@ -81,8 +82,8 @@ extension RestorePass {
         return InodeKey(device: found.device, inode: found.inode)
     }
 
-    /// Notes that an entry goes to a path. Returns the entries of this restore that are there already, if there are
-    /// any. The array is empty if they are not known.
+    /// Notes the claim of an entry to a path. Returns the claims of other entries of this restore that have the item
+    /// there already; nil if there are none. The array is empty if there are some but it is unknown which.
     func claim(
         _ path: [UInt8], _ type: FileType, finding found: FileType?, number: InodeKey? = nil
     ) throws(TargetError) -> [TargetNames.Claim]? {
@@ -100,14 +101,14 @@ extension RestorePass {
             try existing.list(path, sweeping: target != nil) { found.append(Array($0)) }
         } catch {
             if error.isFatal { throw error }
-            // The folder may be writable all the same.
+            // The folder cannot be listed, but it may be writable.
             return TargetNames.Folder(isNew: false, isListed: false)
         }
         return TargetNames.folder(holding: found)
     }
 
-    /// Learns which names in a folder belong to other entries' folders that are the same folder. The folder's other
-    /// items are from an earlier restore, or the user's.
+    /// Notes the claims of other folders of the snapshot that are, at the target, the folder at `path`. Items in it
+    /// without a claim are from an earlier restore, or belong to the user.
     private func share(
         _ folder: inout TargetNames.Folder, at path: [UInt8], with others: [TargetNames.Claim]
     ) throws {
@@ -126,7 +127,7 @@ extension RestorePass {
         }
     }
 
-    /// Returns the reason for a failure: the target takes an entry's name for that of another.
+    /// Returns the message for a failure: the target treats an entry's name as that of another entry.
     func meeting(_ others: [TargetNames.Claim]) -> String {
         guard let other = others.first else {
             return

@@ -20,19 +20,21 @@ final class RestorePass {
     private var plan: RestorePlan
     /// The first restored name of each file with several names. Later names become links to it.
     private var firstNames: [LinkKey: PendingFile] = [:]
-    /// A name of such a file that existed at the target and was kept. Its content is not known to be the snapshot's.
+    /// For a file with several names: a name that existed at the target and was kept. Its content may differ from the
+    /// snapshot's.
     private var keptNames: [LinkKey: [UInt8]] = [:]
-    /// Names that the second pass makes.
+    /// Further names of files, which the second pass makes.
     private var laterNames: [LaterName] = []
     /// The folders above the last entry, and what is known of the names in them.
     var names = TargetNames()
-    /// Folders that turned out to be the same as another entry's folder.
+    /// Folders that turned out to be, at the target, the same as another entry's folder.
     var sharedFolders: Set<[UInt8]> = []
     /// Folders of the target that nothing may be put into.
     var closedFolders: Set<[UInt8]> = []
-    /// The path in the snapshot of the folder that the target stands for; nil before the first entry.
+    /// The snapshot's folder whose content goes directly into the target, as a path in the snapshot; nil before the
+    /// first entry.
     private var origin: [UInt8]?
-    /// The entry of that folder.
+    /// The entry of the folder at `origin`.
     private var topEntry: ManifestEntry?
     /// The window that threads carry out while the next is planned.
     private var running: RunningPlan?
@@ -53,7 +55,7 @@ final class RestorePass {
     /// How an entry may be put at its name.
     private struct Place {
         var isReplacing = false
-        /// The item that it replaces there, if that is another state of the entry.
+        /// The kind of the item that the entry replaces, if the item differs from the entry.
         var replaced: ReplacedEntry?
     }
 
@@ -111,11 +113,11 @@ final class RestorePass {
     func linkAndFinishFolders() throws {
         guard let target, !noteInterruption() else { return }
         try joinKeptNames(target)
-        // For each file that refused another link: the copy that later names are linked to.
+        // For each file that the target refused to link once more: a copy of the file, to which later names are linked.
         var copies: [ObjectIdentifier: [UInt8]] = [:]
         for link in laterNames {
             if noteInterruption() { return }
-            // Otherwise the first name's path may hold an older file.
+            // If the first name was not restored, its path may hold an older file.
             guard link.first.isRestored else {
                 fail(link.path, "another name of this file could not be restored")
                 continue
@@ -149,8 +151,8 @@ final class RestorePass {
         try close(downTo: nil)
     }
 
-    /// Replaces kept names of restored files by links, if the content is the same byte for byte. They may come from a
-    /// restore that was killed before it made the links.
+    /// Replaces kept names of restored files by links, if the content is the same byte for byte. Such names may come
+    /// from a restore that was killed before it made the links.
     private func joinKeptNames(_ target: any RestoreTarget) throws {
         for (key, kept) in keptNames {
             guard let file = firstNames[key], file.isRestored else { continue }
@@ -170,7 +172,7 @@ final class RestorePass {
         _ link: LaterName, _ target: any RestoreTarget, _ copies: inout [ObjectIdentifier: [UInt8]]
     ) throws(TargetError) -> [MetadataNote] {
         let key = ObjectIdentifier(link.first)
-        // The file may have as many links as it can have; its copy has fewer.
+        // The file may already have the maximum number of links. Its copy has fewer.
         for existing in [link.first.path, copies[key]].compactMap({ $0 }) {
             do throws(TargetError) {
                 try target.makeHardLink(link.path, to: existing, replacing: link.place.isReplacing)
@@ -190,7 +192,7 @@ final class RestorePass {
     private func finishFolder(
         _ path: [UInt8], _ folder: (stat: FileStat, attributes: FileAttributes), _ target: any RestoreTarget
     ) throws {
-        // A folder may be missing because it waited for content that never came.
+        // A folder that is made only for its content is missing if no content was restored.
         guard !sharedFolders.contains(path), !isInClosedFolder(path),
             (try? target.stat(path))?.type == .directory
         else { return }
@@ -199,7 +201,7 @@ final class RestorePass {
         }
     }
 
-    /// Gives the target the metadata of the folder that it stands for, however the restore ended.
+    /// Sets the metadata of the target to that of the folder at `origin`. The caller does so even after a failure.
     func finishTop() {
         guard let target, let topEntry else { return }
         note([], target.finishTop(topEntry.stat, topEntry.attributes))
@@ -338,7 +340,7 @@ final class RestorePass {
 
     /// Returns how an entry may be put at `path`; nil if the existing item stays.
     private func mayWrite(_ entry: ManifestEntry, _ path: [UInt8]) throws -> Place? {
-        // A new folder had no items, and the target itself refuses a name that is taken.
+        // In a new folder no check is needed: it had no items, and the target itself refuses a name that is taken.
         guard let existing, let current = names.current, !current.isNew else { return Place() }
         var found: FileStat?
         var others: [TargetNames.Claim]?

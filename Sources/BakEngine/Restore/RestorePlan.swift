@@ -19,13 +19,13 @@ final class PendingFile: @unchecked Sendable {
     /// The number of holders: one for each chunk to come, and one for the pass while it plans the file.
     private var chunksLeft = 1
     private var failure: FileFailure?
-    /// The item that it replaces.
+    /// The kind of the item that the file replaces.
     let replaced: ReplacedEntry?
     private var isDone = false
     private var wasRestored = false
     private var writtenBytes: UInt64 = 0
 
-    /// Prepares a file; it is created with its first bytes.
+    /// Prepares a file. The target's file is created when the first bytes are written.
     init(
         path: [UInt8], entry: ManifestEntry, target: (any RestoreTarget)?, isReplacing: Bool,
         replaced: ReplacedEntry? = nil
@@ -37,10 +37,10 @@ final class PendingFile: @unchecked Sendable {
         self.isReplacing = isReplacing
     }
 
-    /// Adds chunks to wait for. Called before any of them comes.
+    /// Adds chunks to wait for. The caller does so before any of these chunks is written.
     func expect(chunks: Int) { monitor.locked { chunksLeft += chunks } }
 
-    /// True if the file is in its place.
+    /// True if the file is complete at its path.
     var isRestored: Bool { monitor.locked { wasRestored } }
 
     /// - Parameter isAtOnce: true if a file that is not open yet gets all of its content now, or gets none.
@@ -63,7 +63,7 @@ final class PendingFile: @unchecked Sendable {
         monitor.locked { writtenBytes += UInt64(bytes.count) }
     }
 
-    /// Number of bytes that need no writing, because they are holes.
+    /// Number of bytes that were not written, because they are holes.
     var unwrittenBytes: UInt64 { monitor.locked { entry.stat.size - min(entry.stat.size, writtenBytes) } }
 
     /// Notes why the file cannot be restored.
@@ -117,8 +117,8 @@ struct FileFailure: Error {
     /// Makes a failure for a file whose stored content is not as it should be.
     static func damaged(_ reason: String) -> FileFailure { FileFailure(reason: reason, isDamage: true) }
 
-    /// Makes a failure for unreadable content. It counts as damage unless only this program or this user cannot read
-    /// it.
+    /// Makes a failure for unreadable content. It counts as damage unless the content is whole and only this program or
+    /// this user cannot read it.
     static func unreadable(_ error: any Error) -> FileFailure {
         FileFailure(
             reason: "its content cannot be read from the repository (\(error))",

@@ -76,14 +76,14 @@ public enum ReplacedEntry: Sendable, Equatable {
 public enum RestoreEvent: Sendable {
     /// An entry is in its place, or would be in a dry run.
     case restored(ManifestEntry)
-    /// The entry that is restored next has replaced another state of itself, or would.
+    /// The next `restored` event is for an entry that replaced an item with another state, or in a dry run would.
     case replaced(path: [UInt8], ReplacedEntry)
     /// An existing item stays, for the given reason.
     case kept(path: [UInt8], reason: String)
     /// An entry could not be restored. The exit code reports it.
     case failed(path: [UInt8], reason: String)
-    /// An entry is restored as far as the snapshot has it. The rest could not be read when the snapshot was made. The
-    /// exit code reports it.
+    /// An entry is restored, but the snapshot has only a part of it, because the rest could not be read when the
+    /// snapshot was made. The exit code reports it.
     case incomplete(path: [UInt8], reason: String)
     /// An entry is restored except for a part of its metadata. The exit code reports it unless this was expected.
     case note(path: [UInt8], reason: String, isExpected: Bool)
@@ -101,17 +101,17 @@ public struct RestoreReport: Sendable {
     public var bytes: UInt64 = 0
     /// Bytes of the files handled so far, including those in progress, kept or linked. It measures progress.
     public var processedBytes: UInt64 = 0
-    /// Number of entries that replaced another state of themselves.
+    /// Number of entries that replaced an item with another state.
     public var replaced: UInt64 = 0
-    /// Number of these that were newer at the target.
+    /// Number of replaced items that were newer than the snapshot's entry.
     public var replacedNewer: UInt64 = 0
-    /// Number of entries that stayed as they were at the target.
+    /// Number of items at the target that were kept instead of being replaced.
     public var kept: UInt64 = 0
-    /// Content of the regular files among these, in bytes.
+    /// Content of the snapshot's files for which items were kept, in bytes.
     public var keptBytes: UInt64 = 0
     /// Number of further names that became copies because the target refuses links.
     public var copiedLinks: UInt64 = 0
-    /// Number of regular files that the restore was asked for; set if the restore ended early.
+    /// Number of regular files that the user asked for; set if the restore ended early.
     public var wantedFiles: UInt64 = 0
     /// Their content, in bytes.
     public var wantedBytes: UInt64 = 0
@@ -119,9 +119,9 @@ public struct RestoreReport: Sendable {
     public var isDurable = false
     /// Number of entries that could not be restored.
     public var failed: UInt64 = 0
-    /// Number of these that failed because the repository is damaged.
+    /// Number of failed entries that failed because the repository is damaged.
     public var damaged: UInt64 = 0
-    /// Number of entries that are restored as far as the snapshot has them.
+    /// Number of restored entries of which the snapshot has only a part.
     public var incomplete: UInt64 = 0
     /// Number of entries with metadata that unexpectedly could not be set.
     public var notes: UInt64 = 0

@@ -2,7 +2,7 @@
 // links and special files. It writes files in windows, and each window reads each pack once. The second pass makes hard
 // links, and then sets the metadata of folders, deepest first. At the end everything is made durable.
 //
-// Always holds: every chunk is verified before it is written, and a file that lacks one is not left behind half
+// Always holds: every chunk is verified before it is written, and a file that lacks a chunk is not left behind half
 // written.
 
 import BakCore
@@ -94,14 +94,14 @@ public final class Restore: Sendable {
             }
             groups.insert(entry.path)
             guard entry.path == request.subpath, !groups.isEmpty else { continue }
-            // A single file: the others of its group are in its folder, and are restored beside it.
+            // The user named a single file. The other files of its group are in its folder, and are restored beside it.
             request.subpath = PathOrder.split(entry.path).folder
             return (request, filter.including(groups, only: true))
         }
         return (request, filter.including(groups, only: false))
     }
 
-    /// Returns the next readable record. The pass that restores reports what cannot be read.
+    /// Returns the next readable record. The pass that restores reports the unreadable segments.
     private func nextReadable(of reader: ManifestReader) throws -> ManifestRecord? {
         while true {
             do {

@@ -14,7 +14,7 @@ public struct RestoreSelection {
         /// Its path beneath the target; empty for the folder whose content goes directly into the target.
         var path: [UInt8]
         var decision: RestoreDecision
-        /// What the entry has lost because the restore does not bring privileges back.
+        /// Notes on the privileges of the entry that the restore leaves out.
         var withheld: [MetadataNote] = []
     }
 
@@ -99,8 +99,8 @@ public struct RestoreSelection {
         }
     }
 
-    /// Returns the names of the entries that a restore puts directly into a folder, except those that it knows it
-    /// cannot restore. Returns nil if a part of the manifest cannot be read.
+    /// Returns the names of the entries that a restore puts directly into a folder. Device files that the restore
+    /// leaves out are not among them. Returns nil if a part of the manifest cannot be read.
     ///
     /// - Parameters:
     ///   - folder: the folder's path in the snapshot.
@@ -138,7 +138,7 @@ public struct RestoreSelection {
                 }
                 passed += 1
                 guard passed > Self.mostPassed else { return true }
-                // The first path after everything in the child.
+                // The first possible path after everything beneath the child.
                 next = entry.path[..<child] + [1]
                 return false
             }
@@ -146,7 +146,8 @@ public struct RestoreSelection {
         return isKnown ? found : nil
     }
 
-    /// After this many entries, the manifest is opened again behind them instead of reading on.
+    /// After this many entries beneath one child, the manifest is opened again behind the child instead of being read
+    /// on.
     private static let mostPassed = 4096
 
     /// The snapshot.
@@ -154,8 +155,8 @@ public struct RestoreSelection {
 
     // MARK: Without a match
 
-    /// Returns the parts of the request that match nothing in the snapshot; nil if all match. Reads until everything
-    /// has a match.
+    /// Returns the parts of the request that match nothing in the snapshot; nil if all match. Reads the manifest until
+    /// each part has a match.
     ///
     /// - Throws: `MissingBlobError` or `CorruptionError` if the manifest's root cannot be read, and `StoreError`.
     public func unmatched() throws -> RestoreMiss? {
@@ -165,7 +166,7 @@ public struct RestoreSelection {
         try forEach { item in
             guard case .entry(let entry) = item.record else { return true }
             isFound = true
-            // A folder that is wanted itself counts, even if it is empty.
+            // A folder that is itself wanted counts, even if it is empty.
             if item.decision == .include || filter.isEmpty { isAnyWanted = true }
             let isFolder = entry.stat.type == .directory
             includes.removeAll { $0.matches(entry.path, isFolder: isFolder) }
@@ -234,9 +235,9 @@ public struct RestoreMiss: Sendable, Equatable {
     public var path: [UInt8]?
     /// The patterns that match nothing.
     public var patterns: [[UInt8]]
-    /// True if nothing at all is left to restore.
+    /// True if the request selects no entry at all.
     public var isEverything = true
-    /// True if the snapshot has everything, and another part of the request leaves it out.
+    /// True if the snapshot has a match for each of these parts, but another part of the request leaves the match out.
     public var isLeftOut = false
 }
 

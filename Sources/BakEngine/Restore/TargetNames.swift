@@ -1,34 +1,41 @@
-// TargetNames: what is known of the folders above the entry that is being restored, so that two entries never meet at
-// one name of the target.
+// TargetNames: keeps what the restore knows of the folders above the current entry, so that two entries never get the
+// same item of the target.
 //
 // Some file systems treat different names as the same: by case, by Unicode composition, by short names, or only in some
-// folders. So a restore never asks the file system for its rules. If a name leads to something, the restore checks it
-// against the names that were in the folder before and those that it has put there itself. A folder that the restore
-// has made needs no check: if a name is taken there, an entry took it, and the target reports that when the second
-// entry comes. A folder that is the same as other entries' folders begins with the claims of their entries.
+// folders. A restore does not ask the file system for its rules, because they can differ from folder to folder. Instead
+// it notes a claim for each entry that it restores: the entry's name in its folder. If an item exists at the name of a
+// new entry, the restore decides whether the item was in the folder before, or belongs to an earlier claim.
 //
-// Memory grows with the folders above the entry, not with the files of the snapshot.
+// A folder that the restore has made needs no such check. If a name is taken there, another entry took it, and the
+// target reports this when the second entry comes.
+//
+// Folders of several entries may be one folder at the target. The claims in that folder then include those of all of
+// these entries.
+//
+// Memory grows with the folders above the current entry and the names in them, not with the files of the snapshot.
 
 import BakCore
 import BakStorage
 
 /// The folders from the target down to the last entry.
 struct TargetNames {
-    /// An entry that this restore puts, or fails to put, into a folder.
+    /// A claim to a name: an entry that this restore has put, or has tried to put, into a folder.
     struct Claim: Equatable {
         var name: [UInt8]
         var type: FileType
-        /// The entry's folder, as an index into the other folders that are the same as the current one; nil for the
-        /// current one itself.
+        /// The folder that the entry has in the snapshot. Several folders of the snapshot may be one folder at the
+        /// target. Nil means the current folder; otherwise this is an index into `homes` of the current folder.
         var home: Int?
-        /// The index of the first claim, among those with similar names, that the target takes for the same name.
+        /// Claims with similar names are in one list. This is the index, in that list, of the first claim whose name
+        /// the target treats as the same.
         fileprivate var group = 0
 
         init(_ name: [UInt8], _ type: FileType, home: Int? = nil) {
             (self.name, self.type, self.home) = (name, type, home)
         }
 
-        /// True if the item at the name may be this entry, or may become it: a file may not have arrived yet.
+        /// True if an item of type `found` may be this entry. If the entry is a file, the item may also be an older one
+        /// that the file has not replaced yet.
         func mayBe(_ found: FileType) -> Bool {
             type == .regular ? found != .directory : found == type
         }
@@ -36,24 +43,26 @@ struct TargetNames {
 
     /// One of the folders above an entry.
     struct Folder {
-        /// True if nothing was in it before: it is new, or was empty.
+        /// True if the folder was new or empty when the restore entered it.
         var isNew: Bool
         /// True if its earlier content is known.
         var isListed = true
-        /// True if it is the same as folders of other entries that are not known. Everything in it is theirs.
+        /// True if this is also the folder of other entries and these are not known. Every item in it then counts as
+        /// theirs.
         var isForeign = false
-        /// Hashes of the names that were in it before, and hashes of the names' likenesses.
+        /// Hashes of the names that were in the folder when the restore entered it, and hashes of the names'
+        /// likenesses.
         var names: Set<Int> = []
         var likenesses: Set<Int> = []
-        /// The entries that this restore was to put there, by the likeness of their names.
+        /// The claims to names in this folder, by the likeness of the names.
         var claims: [Int: [Claim]] = [:]
 
-        /// The folders among these by device and inode, as far as these numbers are known.
+        /// The claims of folders whose device and inode are known, by these numbers.
         fileprivate(set) var numbered: [InodeKey: [Claim]] = [:]
 
-        /// Notes an entry of another folder that is the same as this one.
+        /// Notes a claim of another folder that is the same folder at the target.
         ///
-        /// - Parameter number: device and inode of the folder that the entry names, if it is one.
+        /// - Parameter number: device and inode of the item, if it is a folder.
         mutating func add(_ claim: Claim, number: InodeKey?) {
             var claim = claim
             let key = Likeness.key(claim.name)
@@ -68,15 +77,16 @@ struct TargetNames {
         }
     }
 
-    /// Another entry's folder that is the same as one of `folders`.
+    /// A folder of the snapshot that is the same, at the target, as one of `folders`.
     private struct Home {
         var name: [UInt8]
-        /// The folder that holds it, as an index into the homes of the folder above; nil for the folder above itself.
+        /// The folder that holds this one, as an index into the homes of the folder above; nil for the folder above
+        /// itself.
         var above: Int?
     }
 
     private var folders = PathStack<Folder>()
-    /// For each of the folders, the other folders that are the same.
+    /// For each of `folders`, the other folders of the snapshot that are the same at the target.
     private var homes: [[Home]] = []
 
     /// Moves up to the folder that holds `path`, or else to the nearest known folder above it.
@@ -87,24 +97,24 @@ struct TargetNames {
         }
     }
 
-    /// True if a folder is one of those above the last entry.
+    /// True if a folder is one of the folders above the last entry.
     func contains(_ path: [UInt8]) -> Bool { folders.contains(path) }
 
     /// Moves down into a folder of the current one.
     ///
-    /// - Parameter others: the current folder's claims that lead to the same folder.
+    /// - Parameter others: the claims in the current folder that lead to the folder at `path`, too.
     mutating func enter(_ path: [UInt8], _ folder: Folder, with others: [Claim] = []) {
         folders.push(path, folder)
         homes.append(others.map { Home(name: $0.name, above: $0.home) })
     }
 
-    /// The folder that the next entry goes into.
+    /// The deepest folder, into which the next entry goes.
     var current: Folder? { folders.last }
 
     /// The length of the current folder's path.
     var currentPathBytes: Int { folders.path.count }
 
-    /// Makes a folder from the names in it.
+    /// Makes a folder from the names that it has now.
     static func folder(holding names: [[UInt8]]) -> Folder {
         var folder = Folder(isNew: names.isEmpty)
         for name in names {
@@ -134,14 +144,14 @@ struct TargetNames {
         return Array((above + names.reversed()).joined(separator: [slash]))
     }
 
-    /// Notes that an entry goes to a name of the current folder. Returns nil unless another entry of this restore has
-    /// that name already. Otherwise returns one such file, or all such folders; the array is empty if they are not
-    /// known.
+    /// Notes the claim of an entry to a name of the current folder. Returns nil if no other entry of this restore has
+    /// the item at that name. Otherwise returns the claim of one such file, or the claims of all such folders. The
+    /// array is empty if another entry has the item but it is unknown which.
     ///
     /// - Parameters:
     ///   - found: the type of the item at the name.
-    ///   - number: device and inode of the folder that is there or was just made. They are the same under all of its
-    ///     names.
+    /// - number: device and inode of the folder that is there or was just made. A folder has the same numbers under all
+    ///   of its names.
     ///   - target: asked if two entries have similar names.
     mutating func claim(
         _ name: [UInt8], _ type: FileType, finding found: FileType?, number: InodeKey? = nil,
@@ -180,14 +190,14 @@ struct TargetNames {
         if let number { met += (folder.numbered[number] ?? []).filter { !met.contains($0) } }
         folder.note(claim, key, number)
         guard found != nil, met.isEmpty else { return met.isEmpty ? nil : met }
-        // No such name was here before, so this restore made the item under another name that the file system maps to
-        // it.
+        // If neither this name nor a similar one was in the folder before, this restore made the item, under another
+        // name that the file system treats as the same.
         let isOlder =
             !folder.isListed || folder.names.contains(hash(claim.name)) || folder.likenesses.contains(key)
         return isOlder || isToldApart ? nil : []
     }
 
-    /// True if the target takes two names for the same. The second leads to something.
+    /// True if the target treats two names as the same. The second name leads to an item.
     private static func areOne(
         _ one: [UInt8], _ other: [UInt8], in path: [UInt8], _ folder: Folder, _ target: any RestoreTarget
     ) throws(TargetError) -> Bool {

@@ -3,7 +3,8 @@
 import BakCore
 
 extension Timestamp {
-    /// Returns the time cut to the coarsest usual step that `other`, a time kept by the target, can have been cut to.
+    /// Returns the time, cut as the target probably cuts times. `other` is a time that the target keeps: the trailing
+    /// zeros of `other` show the coarsest usual step to which the target can have cut it.
     func cut(like other: Timestamp) -> Timestamp {
         var cut = self
         if let step = [UInt32(10_000_000), 1_000_000, 1_000, 100].first(where: { other.nanoseconds % $0 == 0 }
