@@ -88,7 +88,8 @@ struct UnmodifiedRun: Sendable {
 final class FileJob: @unchecked Sendable {
     let path: [UInt8]
     let inode: UInt64
-    /// The fingerprint of a parent's entry whose metadata is unchanged but that must be read again.
+    /// The fingerprint of a parent's entry, if the file's metadata is unchanged but the file must be read again all the
+    /// same.
     let recorded: Int?
     /// The worker's result; guarded by the run's monitor.
     fileprivate var result: IngestResult?

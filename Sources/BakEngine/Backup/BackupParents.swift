@@ -1,5 +1,6 @@
 // BackupParents: chooses the earlier snapshots that a backup uses, which are its parents. The backup compares files
 // with some parents and follows some. It takes from some how many files the source had before.
+//
 // Terms:
 // - To follow a snapshot: to look for its entries that the source no longer has. The backup reports such files as gone,
 //   and an archive carries the entries over.
@@ -7,8 +8,8 @@
 // - Recorded parent: the parent that a snapshot's commit record names. In the order of snapshots, the snapshot comes
 //   after its recorded parent.
 // - Chain: the earlier snapshots of the same device and paths that matter to the next backup.
-// - In doubt: most files of a path were missing when the snapshot was made, and no later snapshot has confirmed or
-//   refuted that they are gone.
+// - In doubt: said of a snapshot if most files of a path were missing when it was made, and no later snapshot has shown
+//   whether they are really gone.
 // - Spare: the second copy of a commit record.
 //
 // Always holds:
@@ -47,7 +48,7 @@ final class BackupParents {
     /// Further archives, besides `latest` and `resumed`, that the new archive follows because no other archive stands
     /// for them.
     let branches: [CommitRecord]
-    /// Archives of other paths, or of another device of the same host, that the user may have meant to continue: see
+    /// Archives of other paths, or of another device of the same host, that the user may have meant to continue; see
     /// `Chain.others`. The list is empty if these paths have a snapshot, or if the user said whether the backup is an
     /// archive.
     let others: [CommitRecord]
@@ -135,8 +136,9 @@ final class BackupParents {
         case .latest: chainUses.insert(.comparing)
         case .snapshot(let id):
             let asked = try repository.snapshot(id)
-            // An archive with a chain follows the chain only. The snapshot that the user asked for may be older, and
-            // have entries that the user has since removed from the archive. Following it would bring these back.
+            // If the chain has a complete snapshot, an archive follows the chain only. The snapshot that the user asked
+            // for may be older, and have entries that the user has since removed from the archive. Following that
+            // snapshot would bring these entries back.
             let isFollowed = request.copied == nil && (!isArchive || chain.latest == nil)
             add(asked, isFollowed ? [.comparing, .following] : .comparing)
             if !isArchive { chainUses = [] }
@@ -171,7 +173,7 @@ final class BackupParents {
         }
     }
 
-    /// Reports parents that could not be read, so that files were read again.
+    /// Reports the parents that could not be read. Because of them, files were read again.
     func tellFailures(_ onEvent: (BackupEvent) -> Void) {
         for track in tracks where track.uses.contains(.comparing) {
             if let failure = track.cursor.failure { onEvent(.parentUnreadable(failure)) }
@@ -230,9 +232,10 @@ private struct Chain {
     var trusted: CommitRecord?
     /// The archives, besides `latest`, for which no other archive stands; newest first.
     var branches: [CommitRecord] = []
-    /// Filled only if the device and paths of the request have no snapshot. For every other set of paths of the same
-    /// device, and of any other device of the same host: the latest complete snapshot, if it is an archive; newest
-    /// first.
+    /// The archives of other devices or paths, newest first; filled only if the device and paths of the request have no
+    /// snapshot. For each other pair of device and paths, the list has the latest complete snapshot if that is an
+    /// archive. Snapshots count if they are of the request's device, on any host, or of any device of the request's
+    /// host.
     var others: [CommitRecord] = []
     /// The order of all snapshots.
     var order: SnapshotOrder?
@@ -241,9 +244,9 @@ private struct Chain {
 
     init() {}
 
-    /// True if the next backup is an archive, unless the user says otherwise. A latest snapshot that is an archive
-    /// continues. A latest snapshot that is not an archive ends the archives in `branches`, with one exception: it is a
-    /// copy, and none of these archives is among its ancestors.
+    /// True if the next backup is an archive unless the user says otherwise. This is so if the latest complete snapshot
+    /// is an archive. A backup that is not an archive ends the archives in `branches`. A copy that is not an archive
+    /// ends them only if one of them is among its ancestors.
     var goesOnAsArchive: Bool {
         guard let latest, let order, !latest.isArchive else { return latest?.isArchive == true }
         guard latest.original != nil, !branches.isEmpty else { return false }

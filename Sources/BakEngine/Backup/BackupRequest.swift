@@ -23,9 +23,9 @@ public struct BackupRequest: Sendable {
     public var time: Timestamp?
     /// Which snapshot to compare with.
     public var parent = ParentChoice.latest
-    /// True if a changed ctime alone leaves a file unchanged.
+    /// True if a file of which only the ctime has changed counts as unchanged.
     public var ignoresCtime = false
-    /// True if a changed inode number alone leaves a file unchanged.
+    /// True if a file of which only the inode number has changed counts as unchanged.
     public var ignoresInode = false
     /// True if no snapshot is committed when nothing differs from the parent.
     public var skipsIfUnchanged = false

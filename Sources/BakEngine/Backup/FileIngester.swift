@@ -34,12 +34,12 @@ struct Shortfalls: Sendable {
 
     /// The size that stat reported, in bytes.
     var shownBytes: UInt64 = 0
-    /// Reading returned less than it should have.
+    /// The error if reading returned less than it should have.
     var content: SourceError? {
         get { contentFault?.error }
         set { contentFault = newValue.map(Fault.init) }
     }
-    /// Not all attributes could be read.
+    /// The error if not all attributes could be read.
     var attributes: SourceError? {
         get { attributesFault?.error }
         set { attributesFault = newValue.map(Fault.init) }
@@ -181,7 +181,7 @@ final class FileIngester {
                 missing: shortfalls.missing.union(earlier?.missing ?? []))
             return .stored(entry, readBytes: content.readBytes, shortfalls)
         } catch let error as SourceError {
-            // A stream that waits for more data fails when the run is about to end.
+            // A stream that waits for more data fails when the run is about to end. That is no failure of the source.
             return !file.hasKnownSize && stop.isRequested ? .dropped : .failed(error)
         } catch is Stopped {
             return .dropped

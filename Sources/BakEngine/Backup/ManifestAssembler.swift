@@ -1,6 +1,6 @@
 // ManifestAssembler: turns steps, in the order of the walk, into the manifest, counters, checkpoints and the commit.
 //
-// Always holds: everything that a record refers to has been handed to writers before the record is written.
+// Always holds: everything that a commit record refers to has been handed to writers before the record is written.
 
 import BakCore
 import BakFormat
@@ -250,7 +250,8 @@ final class ManifestAssembler: @unchecked Sendable {
     private func carry(_ former: FormerFile) throws {
         if let successor = former.successor {
             let old = try? former.entry.get()
-            // If the file now there cannot be read completely, the parent's entry is carried over under its own name.
+            // If the file that is there now cannot be read completely, the parent's entry is carried over under its own
+            // name, so not here under another name.
             let goesOn = former.isFirst && !successor.isLink
             switch flow.result(of: successor.job) {
             case .dropped: return

@@ -17,7 +17,7 @@ public struct OwnFolder: Sendable {
     public var path: [UInt8]
     /// The folder's stat; nil if it cannot be read.
     public var stat: FileStat?
-    /// Reads the configuration; returns nothing if that fails. Most walks never need it.
+    /// Reads the configuration; returns an empty array if that fails. Most walks never call this.
     private let readConfig: @Sendable () -> [UInt8]
 
     /// Describes a repository's folder.

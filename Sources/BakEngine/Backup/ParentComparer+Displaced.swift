@@ -47,7 +47,7 @@ extension ParentComparer {
     ///
     /// - Parameters:
     ///   - content: the file's content; nil if it is not known yet.
-    /// - job: the job that reads the file, if its content is not known yet.
+    ///   - job: the job that reads the file, if its content is not known yet.
     ///   - isLink: true if the job reads another name of the file.
     func keepFormers(
         at path: [UInt8], _ stat: FileStat, content: FileContent? = nil, job: FileJob? = nil,

@@ -9,7 +9,7 @@ import BakStorage
 
 /// Compares a walk with parent snapshots. For one thread, in the order of the walk.
 package final class ParentComparer {
-    /// The result of comparing an entry.
+    /// The result of comparing an item of the walk.
     package enum Outcome {
         /// No parent's entry can be reused. If the item is a file, the caller passes the job that reads it to
         /// `keepFormers`. `recorded` is the fingerprint of a parent's entry, if the metadata is unchanged but the file
@@ -35,7 +35,7 @@ package final class ParentComparer {
     private let tree: any SourceTree
     private let request: BackupRequest
     private let moves: MoveFinder
-    // Unchecked, as in ManifestSegmentDecoder: every entry of a walk accesses these.
+    // Exclusivity is unchecked, as in ManifestSegmentDecoder, because these are accessed for every entry of a walk.
     /// The place in a parent's manifest from which the previous entry came; nil if the previous entry came from no
     /// parent.
     @exclusivity(unchecked) var place: ParentCursor.Place?

@@ -24,7 +24,7 @@ final class ParentCursor {
     private let reader: ManifestReader
     /// The maximum number of extents that are collected for a file.
     private let gathered: Int
-    // Unchecked, as in ManifestSegmentDecoder: every entry of a walk accesses these.
+    // Exclusivity is unchecked, as in ManifestSegmentDecoder, because these are accessed for every entry of a walk.
     /// The kind of record at the cursor; nil at the end.
     @exclusivity(unchecked) private(set) var kind: ManifestSegmentDecoder.RecordKind?
     private(set) var failure: (any Error)?

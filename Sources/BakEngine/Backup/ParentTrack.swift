@@ -32,7 +32,7 @@ final class ParentTrack {
 
     let cursor: ParentCursor
     let uses: Uses
-    // Unchecked, as in ManifestSegmentDecoder: every entry of a walk accesses these.
+    // Exclusivity is unchecked, as in ManifestSegmentDecoder, because these are accessed for every entry of a walk.
     /// Where the track stands relative to the path that was sought last.
     @exclusivity(unchecked) private(set) var standing = Standing.absent
     /// Number of regular files that the parent has beneath each root, without those that a rule leaves out now.

@@ -5,8 +5,8 @@
 // same state.
 //
 // Always holds:
-// - Files that a rule leaves out do not count, neither before nor now. They count as missing only if none of the former
-//   files of their path, and few other files, are stored.
+// - Files that a rule leaves out now count neither among a path's former files nor among its present ones. They do
+//   count, as missing, if none of the former files and only few other files are stored.
 // - Gone files that a vouch calls safe to delete do not count as missing.
 // - A path without files confirms nothing. It stays in doubt until it has files again, or until the user says that its
 //   state is intended.
@@ -31,8 +31,8 @@ struct SourceTally {
     private var hasLinks: [Bool]
     /// The root that the walk has reached, as an index into `roots`.
     private(set) var current = 0
-    /// The content of unchanged files that a parent does not have at their paths, if that parent samples missed
-    /// content. It shows which missed files were only renamed.
+    /// A sample of the content of unchanged files. It has the files that a parent with a sample of missed content does
+    /// not have at their paths. Together the two samples show which missed files were only renamed.
     var newContent = ContentSample()
 
     init(roots paths: [[UInt8]]) {
@@ -66,7 +66,8 @@ struct SourceTally {
         if let root = root(of: path) { isBare[root] = false }
     }
 
-    /// Notes an item that could not be read. The root that holds it counts as unread, or else every root beneath it.
+    /// Notes an item that could not be read. If the item is at or beneath a root, that root counts as unread. Otherwise
+    /// every root beneath the item does.
     mutating func noteUnread(_ path: [UInt8]) {
         if let root = root(of: path) { return isUnread[root] = true }
         for (place, root) in roots.enumerated() where PathOrder.isAtOrBeneath(root.path, path) {
@@ -81,7 +82,7 @@ struct SourceTally {
         if path == roots[current].path {
             isBare[current] = stat.type == .directory
         } else if stat.type == .symlink {
-            // A link that led to the root is not inside the root.
+            // A link above the root, through which the walk came, is not inside the root.
             if PathOrder.isAtOrBeneath(path, roots[current].path) { hasLinks[current] = true }
         } else if stat.type != .directory {
             isBare[current] = false
@@ -167,7 +168,7 @@ public struct SourceDoubts: Sendable {
     ///   - tally: the counts of the walk.
     ///   - stored: the counts of what was stored.
     ///   - latest: the latest complete snapshot of the same device and paths.
-    /// - trusted: the latest complete snapshot that is not in doubt, which may be `latest`; nil if all are in doubt.
+    ///   - trusted: the latest complete snapshot that is not in doubt, which may be `latest`; nil if all are in doubt.
     ///   - isArchive: true if the backup carries over gone entries.
     ///   - isMeant: true if the user says that the present state is intended.
     init(
@@ -209,8 +210,8 @@ public struct SourceDoubts: Sendable {
         if !doubted.isEmpty, doubted.allSatisfy(agreed.contains) { confirmed = [latest.snapshot.originalID] }
         if isMeant { return }
         self.cleared = cleared.sorted { $0.number < $1.number }
-        // Paths that agree with the snapshot in doubt stay in doubt, too, as long as another path prevents that the
-        // snapshot is confirmed.
+        // Paths that agree with the snapshot in doubt stay in doubt, too, as long as another path keeps the snapshot
+        // from being confirmed.
         let left = shrunken.filter { !agreed.contains($0.path) }
         self.shrunken = (left.isEmpty || !confirmed.isEmpty ? left : shrunken).sorted {
             $0.number < $1.number
@@ -290,6 +291,6 @@ extension SourceDoubts.Shrunken {
     /// True if less than half of the files are left, not counting those that were called safe to delete.
     fileprivate var hasLostMost: Bool { left < before - vouched && before - vouched - left > left }
 
-    /// True if `hasLostMost` would be true had no file been called safe to delete.
+    /// True if `hasLostMost` would be true if no file had been called safe to delete.
     fileprivate var hasBeenCleared: Bool { vouched > 0 && before - left > left }
 }

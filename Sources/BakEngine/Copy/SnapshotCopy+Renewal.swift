@@ -15,7 +15,7 @@ extension SnapshotCopy {
         guard !chosen.isEmpty || report.copied > 0 else { return }
         let list = try source.snapshotList()
         let ancestors = list.order
-        // A snapshot copied by this run may belong between a copy and its predecessor.
+        // A snapshot that this run copied may belong between a copy and the copy's parent, so read the order again.
         let order = report.copied > 0 && !request.isDryRun ? try destination.snapshotList().order : order
         var changes: [(old: CommitRecord, new: CommitRecord)] = []
         for snapshot in list.readable {

@@ -74,8 +74,8 @@ public struct CopyReport: Sendable, Equatable {
     public var failedVouches = 0
     /// New content in bytes, before compression.
     public var addedBytes: UInt64 = 0
-    /// New content as stored, in bytes. It is 0 in a dry run between repositories of the same ids, which reads no
-    /// chunk.
+    /// New content as stored, in bytes. It is 0 in a dry run between repositories with the same ids, because such a run
+    /// reads no chunk.
     public var addedStoredBytes: UInt64 = 0
     /// True if stored chunks were copied as they are.
     public var isVerbatim = false
@@ -174,7 +174,8 @@ public final class SnapshotCopy {
         if request.looksUpCopies || !missing.isEmpty {
             damaged.formUnion(try destination.damaged(among: made, index, missing))
         }
-        // A chunk that the index names counts as stored, so a chunk of a missing pack would not be copied again.
+        // A chunk that the index names counts as stored. A chunk of a missing pack would therefore not be copied again,
+        // so the copy must not begin.
         if !damaged.isEmpty, let pack = missing.min() { throw Repository.packNamedInVain(pack) }
     }
 
@@ -263,12 +264,14 @@ public final class SnapshotCopy {
         }
     }
 
-    /// Returns the destination's snapshot to compare a copy with. The copy does not read a file again whose times are
-    /// equal in both. So no snapshot fits if the source has two contents of a file under the same times.
+    /// Returns the destination's snapshot to compare a copy with. A file whose times are equal in that snapshot and in
+    /// the copy is not read again. So the result is `none` if the source has two contents of a file under the same
+    /// times.
     private func parent(
         of snapshot: CommitRecord, _ before: CommitRecord?, _ index: BlobIndex
     ) throws -> BackupRequest.ParentChoice {
-        // A file that an earlier, incomplete copy has is the same in the source, so this copy can be compared with.
+        // A file that an earlier, incomplete copy has is the same in the source, so the new copy can be compared with
+        // the earlier one.
         if let lacking = copies[snapshot.originalID] { return .snapshot(lacking.id) }
         guard let before, let copy = copies[before.originalID] else { return .none }
         let one = try ManifestReader(before, repository: source, index: index)

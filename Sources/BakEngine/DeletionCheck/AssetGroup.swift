@@ -10,7 +10,7 @@ public struct AssetGroup: Sendable {
     public var paths: [[UInt8]] = []
     fileprivate var roles: Set<AssetRole> = []
     fileprivate var isBurst = false
-    /// The keys that Takeout may have given its notes on pictures and films of this group with long names.
+    /// For the pictures and films of this group with long names: the keys that Takeout gives its notes on them.
     fileprivate var starts: Set<[UInt8]> = []
 
     fileprivate mutating func add(_ path: [UInt8], _ asset: AssetName) {

@@ -189,7 +189,8 @@ public final class DeletionCheck {
         let isInDoubt = { (snapshot: CommitRecord) in
             !snapshot.doubtfulPaths.isEmpty && !confirmed.contains(snapshot.originalID)
         }
-        // A dry run writes nothing to the store, and its index leaves out blobs that a prune is about to delete.
+        // A dry run writes nothing to the store. Its index leaves out blobs that a prune is about to delete, so no file
+        // is called safe because of these.
         let session = try BackupSession(repository, host: "", program: "", isDryRun: true)
         try readFiles(session)
         let reader = BlobReader(repository)
@@ -285,7 +286,7 @@ public final class DeletionCheck {
                 // Skip the folders above the requested paths.
                 let root = roots.first { PathOrder.isAtOrBeneath(path, $0) }
                 if stat.type == .directory, terms.ownFolder?.isSeen(at: path, stat, in: tree) == true {
-                    // A requested path may lie inside the repository.
+                    // Requested paths inside the repository must be kept, too.
                     for root in roots where PathOrder.isAtOrBeneath(root, path) {
                         rootsWithFiles.insert(root)
                         keep(root, .ofRepository)

@@ -24,7 +24,7 @@ public struct PathPattern: Hashable, Sendable {
     /// True if it matches only folders.
     let matchesFoldersOnly: Bool
     private var parts: [Part] = []
-    /// The only part, if the pattern matches an entry's name in any folder.
+    /// The pattern's glob, if it has only one and matches names in any folder; otherwise nil.
     private var nameOnly: Glob?
 
     /// Compiles a pattern of the command line. Without a leading slash it matches at any depth; with one it matches the
@@ -71,7 +71,7 @@ public struct PathPattern: Hashable, Sendable {
                     parts.append(.name(try Glob(component)))
                 }
             }
-            // gitignore's `folder/**` matches what is in the folder, not the folder.
+            // In gitignore, `folder/**` matches the entries in the folder, not the folder itself.
             if isGitignore, components.count > 1, parts.last == .anyComponents {
                 parts.insert(.name(try Glob(Array("*".utf8)[...])), at: parts.count - 1)
             }

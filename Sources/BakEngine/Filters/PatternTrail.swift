@@ -64,8 +64,8 @@ struct PatternTrail: Sendable {
     /// Returns the index of the last pattern that matches `path` or a folder above it that is deeper than `top`; nil if
     /// none does.
     ///
-    /// - Parameter top: no pattern is matched against the folders above, or the entry itself, that have at most this
-    ///   many components. It must be the same for all paths beneath one folder.
+    /// - Parameter top: patterns are matched only against the entry and the folders above it whose paths have more than
+    ///   this many components. The number must be the same for all paths beneath one folder.
     mutating func lastMatch(_ path: [UInt8], isFolder: Bool, below top: Int = 0) -> Int? {
         guard !patterns.isEmpty else { return nil }
         var shared = cursor.move(to: path)

@@ -6,7 +6,8 @@ import BakStorage
 
 extension RestorePass {
     /// The maximum number of other folders of the snapshot that may be one folder at the target. For each of them the
-    /// restore reads the manifest again, to learn their claims. With more, it does not tell their entries apart.
+    /// restore reads the manifest again, to learn the claims in it. If there are more, the restore does not tell their
+    /// entries apart.
     private static let mostOthers = 16
 
     /// Makes the missing folders above an entry: those that are wanted only as ancestors, and those that the manifest
@@ -107,8 +108,8 @@ extension RestorePass {
         return TargetNames.folder(holding: found)
     }
 
-    /// Notes the claims of other folders of the snapshot that are, at the target, the folder at `path`. Items in it
-    /// without a claim are from an earlier restore, or belong to the user.
+    /// Notes the claims of other folders of the snapshot that are, at the target, the folder at `path`. Items in that
+    /// folder without a claim are from an earlier restore, or belong to the user.
     private func share(
         _ folder: inout TargetNames.Folder, at path: [UInt8], with others: [TargetNames.Claim]
     ) throws {

@@ -1,5 +1,5 @@
 // RestorePlan: the chunks that a window of files needs, sorted by pack, so that each pack is read once and in order. A
-// window's size is bounded; a restore of more files uses several.
+// window's size is bounded; a restore of more files uses several windows.
 
 import BakCore
 import BakFormat

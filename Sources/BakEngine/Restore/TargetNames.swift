@@ -47,8 +47,8 @@ struct TargetNames {
         var isNew: Bool
         /// True if its earlier content is known.
         var isListed = true
-        /// True if this is also the folder of other entries and these are not known. Every item in it then counts as
-        /// theirs.
+        /// True if other entries of the restore share this folder, and it is unknown which. Every item in the folder
+        /// then counts as theirs.
         var isForeign = false
         /// Hashes of the names that were in the folder when the restore entered it, and hashes of the names'
         /// likenesses.
@@ -150,8 +150,8 @@ struct TargetNames {
     ///
     /// - Parameters:
     ///   - found: the type of the item at the name.
-    /// - number: device and inode of the folder that is there or was just made. A folder has the same numbers under all
-    ///   of its names.
+    ///   - number: device and inode of the folder that is there or was just made. A folder has the same numbers under
+    ///     all of its names.
     ///   - target: asked if two entries have similar names.
     mutating func claim(
         _ name: [UInt8], _ type: FileType, finding found: FileType?, number: InodeKey? = nil,
