@@ -5,6 +5,7 @@
 // - To follow a snapshot: to look for its entries that the source no longer has. The backup reports such files as gone,
 //   and an archive carries the entries over.
 // - To stand for an older archive: to have carried over all of its entries.
+// - Head: an archive for which no other archive stands. There are several heads if the archive forked.
 // - Recorded parent: the parent that a snapshot's commit record names. In the order of snapshots, the snapshot comes
 //   after its recorded parent.
 // - Chain: the earlier snapshots of the same device and paths that matter to the next backup.
@@ -14,11 +15,11 @@
 //
 // Always holds:
 // - An archive follows the latest complete snapshot, and the last commit of each interrupted run after that snapshot.
-// - An archive also follows each other archive for which no archive stands. One backup follows at most
-//   `branchesAtATime` of them, and the next backup follows the remaining ones.
+// - An archive also follows the other heads, at most `branchesAtATime` in one backup. The next backup follows the
+//   remaining heads.
 // - The record of an archive names only snapshots that the archive followed.
 // - If a commit record is damaged but its spare is not, the spare is used.
-// - The backup of an archive fails if it cannot follow a snapshot that may have entries of its own.
+// - The backup of an archive fails if it cannot follow a snapshot that may have entries that are in no other snapshot.
 
 import BakCore
 import BakFormat
@@ -27,8 +28,8 @@ import BakRepository
 /// The parents of one backup.
 final class BackupParents {
     /// Every parent, in this order: the one that the user asked for, the partial snapshots, the latest complete
-    /// snapshot, the latest one that is not in doubt, and further archives. Partial snapshots and further archives are
-    /// newest first.
+    /// snapshot, the latest one that is not in doubt, and the followed heads. Partial snapshots and heads are newest
+    /// first.
     let tracks: [ParentTrack]
     /// True if the backup carries over gone entries for an archive; false for a copy, even a copy of an archive.
     let isArchive: Bool
@@ -43,10 +44,9 @@ final class BackupParents {
     private let latest: ParentTrack?
     /// The latest complete snapshot of the same device and paths that is not in doubt.
     private let trusted: ParentTrack?
-    /// The newest earlier archive, if the latest complete snapshot is not an archive and the new one is.
+    /// The newest head, if the latest complete snapshot is not an archive and the new snapshot is one.
     let resumed: CommitRecord?
-    /// Further archives, besides `latest` and `resumed`, that the new archive follows because no other archive stands
-    /// for them.
+    /// The heads, besides `latest` and `resumed`, that the new archive follows.
     let branches: [CommitRecord]
     /// Archives of other paths, or of another device of the same host, that the user may have meant to continue; see
     /// `Chain.others`. The list is empty if these paths have a snapshot, or if the user said whether the backup is an
@@ -55,7 +55,7 @@ final class BackupParents {
     /// The archives, besides the recorded parent, that the record names as carried over. Archives for which the
     /// recorded parent already stands are left out.
     let joined: [CommitRecord]
-    /// The maximum number of archives that one backup follows besides `latest`. Each of them has an open manifest in
+    /// The maximum number of heads that one backup follows besides `latest`. Each of them has an open manifest in
     /// memory.
     static let branchesAtATime = 8
 
@@ -230,7 +230,7 @@ private struct Chain {
     var latest: CommitRecord?
     /// The latest complete snapshot that is not in doubt.
     var trusted: CommitRecord?
-    /// The archives, besides `latest`, for which no other archive stands; newest first.
+    /// The heads besides `latest`, newest first.
     var branches: [CommitRecord] = []
     /// The archives of other devices or paths, newest first; filled only if the device and paths of the request have no
     /// snapshot. For each other pair of device and paths, the list has the latest complete snapshot if that is an
@@ -283,7 +283,7 @@ private struct Chain {
         }
         order = list.order
         let heads = list.order.heads(among: related)
-        // An archive for which another one stands is not the latest, even if a fast clock gave it a later time.
+        // An archive that is no head is not the latest, even if a fast clock gave it a later time.
         let isHead = Set(heads.map(\.id))
         let latest = related.last { $0.isComplete && (!$0.isArchive || isHead.contains($0.id)) }
         (self.latest, branches) = (latest, heads.filter { $0.id != latest?.id })

@@ -203,9 +203,9 @@ public struct BackupReport: Sendable {
     public var earlierArchive: (snapshot: CommitRecord, goneFiles: UInt64)?
     /// The newest earlier archive, if this snapshot is an archive and the latest complete snapshot before it is not.
     public var resumedArchive: CommitRecord?
-    /// Archives that the user may have meant to continue: the latest complete snapshots of other paths of the same
-    /// device, or of other devices of the same host, as long as they are archives. The list is filled only if these
-    /// paths have no snapshot yet and the user did not say whether this snapshot is an archive.
+    /// Archives that the user may have meant to continue. Each is the latest complete snapshot of other paths of the
+    /// same device, or of another device of the same host. The list is filled only if these paths have no snapshot yet
+    /// and the user did not say whether this snapshot is an archive.
     public var otherArchives: [CommitRecord] = []
     /// Further archives of the same device and paths whose entries this archive has carried over.
     public var joinedArchives: [CommitRecord] = []

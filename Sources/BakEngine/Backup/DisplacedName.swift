@@ -45,7 +45,7 @@ struct DisplacedName: Sendable {
     private static let separators = ["~", "\u{ff5e}", "\u{10fffd}"].map { Array($0.utf8) }
 
     /// Returns the new path of the entry at `path`. `number` starts at 1 and makes paths unique; higher numbers give
-    /// later paths.
+    /// paths that come later in the order of a walk.
     private static func path(of path: [UInt8], _ type: FileType, at time: Timestamp, number: Int = 1)
         -> [UInt8]
     {

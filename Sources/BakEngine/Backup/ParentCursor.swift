@@ -39,8 +39,8 @@ final class ParentCursor {
     private static let extentsPerBlob = 8
     private static let bytesPerExtent: UInt64 = 64 << 10
 
-    /// Opens the snapshot's manifest. The cursor starts at the first entry; with a `path`, at or before the first entry
-    /// that does not precede `path`.
+    /// Opens the snapshot's manifest. The cursor starts at the first entry. With a `path`, it may skip entries that
+    /// precede `path`, but no others.
     init(_ snapshot: CommitRecord, repository: Repository, index: BlobIndex, from path: [UInt8] = []) throws {
         self.snapshot = snapshot
         reader = try ManifestReader(snapshot, repository: repository, index: index, from: path)

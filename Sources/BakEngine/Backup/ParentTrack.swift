@@ -1,5 +1,6 @@
 // ParentTrack: moves through a parent snapshot's entries in step with the walk, and finds the entries that the walk
-// does not meet. The walk has missed an entry if it has gone past the entry's path without meeting it.
+// does not meet. The walk has missed an entry if it has gone past the entry's path without meeting it. A root is a path
+// of the backup; counts are kept for each root.
 
 import BakCore
 import BakFormat
@@ -64,7 +65,7 @@ final class ParentTrack {
     @exclusivity(unchecked) private var lostMounts: [LostMount] = []
     /// The folders above the walk's current item, each with its device now and its device in the parent.
     private var devices = PathStack<(now: UInt64, before: UInt64?)>()
-    /// The content of the files that the walk has missed; nil if it is not needed.
+    /// A sample of the content of the files that the walk has missed; nil if no sample is needed.
     @exclusivity(unchecked) var missedContent: ContentSample?
     /// Entries at and beneath this path are carried over under another name, so the track drops them.
     var passedBy: [UInt8]?
@@ -256,7 +257,7 @@ struct FormerFile: Sendable {
     var isNewlyGone: Bool
     /// True if an archive carries this file over under its old path in case the successor cannot be read.
     var isFirst: Bool
-    /// Nil if no file must be read to compare with: the file is then carried over in any case.
+    /// The file whose content decides whether this one is carried over; nil if this one is carried over in any case.
     var successor: Successor?
 
     init(

@@ -12,7 +12,7 @@ struct RacyTimestamps: Sendable {
     /// How long a change through a memory map may leave the file's times as they are: until the page is written. Linux
     /// writes pages that are 30 s old and checks every 5 s; this is nearly twice that.
     private static let dirtyPage: UInt64 = 60_000_000_000
-    /// How far another machine's clock, or FAT's time without a zone, may be from this one's.
+    /// How far another machine's clock, or FAT's time without a zone, may be from this machine's clock.
     private static let foreignClock: UInt64 = 86_400_000_000_000
 
     /// Judges the files of a source. Its media say how coarse their timestamps are.

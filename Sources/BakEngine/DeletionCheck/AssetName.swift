@@ -186,8 +186,8 @@ public struct AssetName: Hashable, Sendable {
     }
 
     /// Returns the part of a name that all pictures of one burst share. For
-    /// `00003IMG_00003_BURST20190102030405678_COVER` (older Pixels) and `DSC_0001_BURST20190102030405678` (Sony) it is
-    /// the moment. For `IMG_20190102_030405_BURST003` it is the part before `_BURST`.
+    /// `00003IMG_00003_BURST20190102030405678_COVER` (older Pixels) and `DSC_0001_BURST20190102030405678` (Sony), this
+    /// is `BURST` with the digits after it. For `IMG_20190102_030405_BURST003`, this is the part before `_BURST`.
     private static func burstName(_ name: [UInt8]) -> [UInt8]? {
         var name = name
         for mark in ["_top", "_cover"] where name.hasSuffix(mark) { name.removeLast(mark.utf8.count) }

@@ -51,8 +51,8 @@ public final class SourceFilter {
         guard let file = try? tree.open(path) else { return nil }
         defer { file.close() }
         guard let stat = try? file.stat() else { return nil }
-        // A group may have its owner as its only member, but that is not known here. No user is in root's group by
-        // accident.
+        // The members of a group are not known here. So a file counts as writable by others if its group may write it,
+        // except root's group, in which no user is by accident.
         let othersMayWrite = stat.mode & 0o002 != 0 || stat.mode & 0o020 != 0 && stat.gid != 0
         let bytes = try? [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
             filled = try file.read(into: UnsafeMutableRawBufferPointer(buffer), at: 0)

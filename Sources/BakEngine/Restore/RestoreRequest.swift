@@ -76,7 +76,8 @@ public enum ReplacedEntry: Sendable, Equatable {
 public enum RestoreEvent: Sendable {
     /// An entry is in its place, or would be in a dry run.
     case restored(ManifestEntry)
-    /// The next `restored` event is for an entry that replaced an item with another state, or in a dry run would.
+    /// The entry of the next `restored` event replaced an item with another state. In a dry run, it would replace the
+    /// item.
     case replaced(path: [UInt8], ReplacedEntry)
     /// An existing item stays, for the given reason.
     case kept(path: [UInt8], reason: String)

@@ -47,8 +47,8 @@ struct TargetNames {
         var isNew: Bool
         /// True if its earlier content is known.
         var isListed = true
-        /// True if other entries of the restore share this folder, and it is unknown which. Every item in the folder
-        /// then counts as theirs.
+        /// True if this is also the folder of other entries, and it is unknown of which entries. Every item in the
+        /// folder then counts as theirs.
         var isForeign = false
         /// Hashes of the names that were in the folder when the restore entered it, and hashes of the names'
         /// likenesses.
