@@ -381,7 +381,7 @@ final class ManifestAssembler: @unchecked Sendable {
         // An interruption before the first file leaves nothing worth a snapshot.
         if recordedEntries > 0, counters.files > 0 || !report.wasInterrupted {
             let root = try manifest.storeRoot()
-            // An archive that joins others must be committed even if nothing else changed.
+            // An archive that carries over further archives must be committed even if nothing else changed.
             if request.skipsIfUnchanged, !report.wasInterrupted, joined.isEmpty, let parent,
                 root == parent.root, parent.isComplete, parent.isArchive == isArchive,
                 doubts.areThose(of: parent)

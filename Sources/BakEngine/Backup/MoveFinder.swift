@@ -5,10 +5,10 @@
 //
 // A file that was moved by itself has a new ctime, which could hide a change of its content. Such a file is read.
 //
-// Always holds: the finder only proposes entries. The caller compares each with the item in the source, by stricter
-// rules than for an entry that was not moved. A ctime that equals mtime may be a copy of it and proves nothing. So an
-// entry is proposed only if ctime and mtime differ, in the entry or in the moved folder. Memory is bounded, and none is
-// taken until something seems to have moved.
+// Always holds: the finder only proposes entries. The caller compares each entry with the item in the source, by
+// stricter rules than for an item that was not moved. A ctime that equals mtime may be a copy of it and proves nothing.
+// So an entry is proposed only if ctime and mtime differ, in the entry or in the moved folder. Memory is bounded, and
+// none is taken until something seems to have moved.
 
 import BakCore
 import BakFormat
@@ -42,7 +42,7 @@ final class MoveFinder {
         var cursor: ParentCursor
     }
 
-    /// For each inode of a parent's folders, the segment that has its entry.
+    /// For the inode of each folder of a parent, the segment that has the folder's entry.
     private struct Parent {
         var segments: [InodeKey: Int] = [:]
         /// Looks up single folders by inode.
@@ -54,7 +54,7 @@ final class MoveFinder {
     private let index: BlobIndex
     /// The latest end time of all parents. No parent has an item whose ctime is later.
     private let latest: Timestamp?
-    /// Nil until it is needed.
+    /// What is known of each parent's folders; nil until a folder is looked up.
     private var parents: [Parent]?
     /// The folders above the walk's current item that no parent has, outermost first.
     private var folders: [Folder] = []

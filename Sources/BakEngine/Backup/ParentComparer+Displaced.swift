@@ -68,9 +68,9 @@ extension ParentComparer {
         }
     }
 
-    /// Keeps a parent's file, whose path goes to another parent's file or to the source's, as a former file. If the
-    /// source has nothing at the path and the parent is another branch, nothing tells which branch has the later
-    /// content, so the files of both branches are kept.
+    /// Keeps a parent's file as a former file, because another file, of the source or of another parent, now has its
+    /// path. If the source has nothing at the path and the parent is another branch of the archive, nothing tells which
+    /// branch has the later content. So the files of both branches are kept.
     func keepFormer(
         _ track: ParentTrack, _ segment: ManifestSegmentDecoder, _ path: [UInt8], _ content: FileContent?,
         _ successor: FormerFile.Successor?, isFirst: Bool, isMet: Bool = true

@@ -1,6 +1,7 @@
 // ParentComparer: decides which items of the walk are the same as in a parent snapshot. For such an item the backup
 // reuses the parent's entry and does not read the item. An entry is reused only if the repository still has all of its
-// extents. `ParentComparer+Missed` handles the parents' entries that the walk does not meet.
+// extents. A run is a series of consecutive entries of a parent whose records are taken over as they are stored.
+// `ParentComparer+Missed` handles the parents' entries that the walk does not meet.
 
 import BakCore
 import BakFormat

@@ -41,8 +41,8 @@ public enum CopyEvent: Sendable {
     case copied(CommitRecord, as: ID128)
     /// A snapshot was copied earlier. The copy has the id `as`.
     case skipped(CommitRecord, as: ID128)
-    /// An earlier copy was committed again, as the second snapshot, with more tags or with a parent that the
-    /// destination did not have before.
+    /// An earlier copy was committed again, with more tags or with a parent that the destination did not have before.
+    /// The second record is the new one.
     case renewed(CommitRecord, as: CommitRecord)
     /// An earlier copy that lacked files was removed, because a whole copy exists now.
     case replaced(CommitRecord)

@@ -27,7 +27,7 @@ final class RestorePass {
     private var laterNames: [LaterName] = []
     /// The folders above the last entry, and what is known of the names in them.
     var names = TargetNames()
-    /// Folders that turned out to be, at the target, the same as another entry's folder.
+    /// Folders that are, at the target, the same folder as one of another entry.
     var sharedFolders: Set<[UInt8]> = []
     /// Folders of the target that nothing may be put into.
     var closedFolders: Set<[UInt8]> = []
@@ -192,7 +192,7 @@ final class RestorePass {
     private func finishFolder(
         _ path: [UInt8], _ folder: (stat: FileStat, attributes: FileAttributes), _ target: any RestoreTarget
     ) throws {
-        // A folder that is made only for its content is missing if no content was restored.
+        // A folder that is wanted only as an ancestor does not exist if nothing beneath it was restored.
         guard !sharedFolders.contains(path), !isInClosedFolder(path),
             (try? target.stat(path))?.type == .directory
         else { return }
