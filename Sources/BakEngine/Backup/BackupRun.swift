@@ -65,12 +65,14 @@ public final class Backup: Sendable {
     /// - Another program removed or added a parent. The run continues with the parents that are there now.
     /// - Something that the run had stored but not published was removed. This repeats the run only once.
     ///
-    /// - Throws: Failures of the repository; `RepositoryError.keepsChanging` if beginning again did not help. Failures
-    ///   of the source are events and counters.
+    /// - Throws: Failures of the repository; `RepositoryError.keepsChanging` if beginning again did not help;
+    ///   `OnlyOwnFolderError` if there is nothing to back up but the repository itself. Failures of the source are events
+    ///   and counters.
     public func run(_ request: BackupRequest, progress: ProgressCounters = ProgressCounters()) throws
         -> BackupReport
     {
         try request.expectRecordable(in: repository.context)
+        try ownFolder?.expectMore(than: request.paths)
         var kept = BackupSession.KeptPacks()
         var (repetition, parentRepetition) = (0, 0)
         var hasLost = false

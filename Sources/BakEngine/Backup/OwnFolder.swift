@@ -27,6 +27,12 @@ public struct OwnFolder: Sendable {
         (self.path, self.stat, self.readConfig) = (path, stat, readConfig)
     }
 
+    /// Throws `OnlyOwnFolderError` if each of the paths is this folder or lies in it.
+    func expectMore(than paths: [[UInt8]]) throws(OnlyOwnFolderError) {
+        let isOwn = paths.allSatisfy { $0 == path || $0.starts(with: path + [UInt8(ascii: "/")]) }
+        if isOwn, let first = paths.first { throw OnlyOwnFolderError(path: first) }
+    }
+
     /// True if a folder of the walk is this one, for a run that has put nothing into the repository. The mark is then
     /// `config`, which copies of the repository have, too.
     func isSeen(at path: [UInt8], _ found: FileStat, in tree: any SourceTree) -> Bool {
@@ -75,5 +81,17 @@ public struct OwnFolder: Sendable {
 
     private static func name(_ path: [UInt8]) -> ArraySlice<UInt8> {
         path[(path.lastIndex(of: UInt8(ascii: "/")).map { $0 + 1 } ?? 0)...]
+    }
+}
+
+/// A backup was asked to store nothing but its own repository.
+public struct OnlyOwnFolderError: Error, CustomStringConvertible {
+    /// The first of the paths that were asked for, absolute without the leading slash.
+    public let path: [UInt8]
+
+    /// Says which path it is, and what to name instead.
+    public var description: String {
+        "/\(String(decoding: path, as: UTF8.self)) belongs to the repository, which a backup never stores. "
+            + "Name the folders of your files"
     }
 }

@@ -141,7 +141,8 @@ public enum Machine {
     /// True if a path leads to a folder; nil if nothing is there or it cannot be looked at.
     public static func isFolder(_ path: String) -> Bool? {
         var status = Glibc.stat()
-        return stat(path, &status) == 0 ? status.format == S_IFDIR : nil
+        if stat(path, &status) == 0 { return status.format == S_IFDIR }
+        return errno == ENOTDIR ? false : nil
     }
 
     /// The status of the file that a path leads to; nil if there is none or it cannot be looked at.

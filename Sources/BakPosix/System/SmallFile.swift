@@ -8,21 +8,26 @@ import Glibc
 
 /// Files that fit into memory.
 public enum SmallFile {
-    /// Reads a file of at most `limit` bytes. Pipes and devices are read to their end. Throws `SourceError` if the file
+    /// Reads a file of at most `limit` bytes. Pipes and devices are read to their end, or until `stop` is requested. Throws `SourceError` if the file
     /// cannot be read or is larger.
-    public static func read(path: String, limit: Int) throws(SourceError) -> [UInt8] {
-        try read(path: Array(path.utf8), limit: limit)
+    public static func read(
+        path: String, limit: Int, stop: StopSignal = .never
+    ) throws(SourceError) -> [UInt8] {
+        try read(path: Array(path.utf8), limit: limit, stop: stop)
     }
 
     /// Reads a file as the other `read` does. The path need not be valid text. Throws `SourceError` if the file cannot
     /// be read or is larger.
-    public static func read(path: [UInt8], limit: Int) throws(SourceError) -> [UInt8] {
+    public static func read(
+        path: [UInt8], limit: Int, stop: StopSignal = .never
+    ) throws(SourceError) -> [UInt8] {
         do throws(Errno) {
             guard !path.contains(0) else { throw Errno(code: ENOENT) }
             let file = try withCPath(path) { path throws(Errno) in
-                try Descriptor.open(at: AT_FDCWD, path, O_RDONLY | O_NOCTTY)
+                // Opening a pipe would wait for its writer. `readToEnd` waits instead, because a signal can end its wait.
+                try Descriptor.open(at: AT_FDCWD, path, O_RDONLY | O_NOCTTY | O_NONBLOCK)
             }
-            return try readToEnd(file.number, limit)
+            return try readToEnd(file.number, limit, waiting: stop)
         } catch {
             throw SourceError(error, "read \(String(decoding: path, as: UTF8.self))")
         }
@@ -130,7 +135,13 @@ public enum SmallFile {
             // Poll in short steps, so that a signal to stop is noticed within a fraction of a second.
             var wait = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
             while poll(&wait, 1, 200) <= 0 { if stop.isRequested { throw Errno(code: ECANCELED) } }
-            let count = try system { Glibc.read(descriptor, part.baseAddress, part.count) }
+            let count: Int
+            do throws(Errno) {
+                count = try system { Glibc.read(descriptor, part.baseAddress, part.count) }
+            } catch {
+                if error.code == EAGAIN { continue }
+                throw error
+            }
             if count == 0 { return result }
             guard result.count + count <= limit else { throw Errno(code: EFBIG) }
             result.append(contentsOf: part[..<count])

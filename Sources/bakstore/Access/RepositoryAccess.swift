@@ -87,8 +87,8 @@ struct RepositoryAccess {
 
     /// Finds the place of the repository that the user means.
     static func locate(_ invocation: Invocation, context: CommandContext) throws -> RepositoryLocation {
-        try context.environment.repository(for: invocation) { path in
-            try? SmallFile.read(path: path, limit: 64 << 10)
+        try context.environment.repository(for: invocation) { path throws(SourceError) in
+            try SmallFile.read(path: path, limit: 64 << 10, stop: context.stop)
         }
     }
 

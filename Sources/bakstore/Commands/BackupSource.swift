@@ -209,7 +209,7 @@ struct BackupSource {
             let limit = 64 << 20
             return path == [UInt8(ascii: "-")]
                 ? try SmallFile.readStandardInput(limit: limit, stop: context.stop)
-                : try SmallFile.read(path: path, limit: limit)
+                : try SmallFile.read(path: path, limit: limit, stop: context.stop)
         } catch {
             if context.stop.isRequested {
                 throw CommandFailure(code: .interrupted, message: "interrupted before anything was read")

@@ -129,7 +129,9 @@ struct ConfigFile {
                 entry.line,
                 "\(entry.key) '\(Formatting.name(Array(text.utf8)))': must begin with / or with ~/")
         }
-        guard let home else { throw error(entry.line, "HOME is not set, so ~ cannot be replaced") }
+        guard let home else {
+            throw error(entry.line, "HOME is not set to an absolute path, so ~ cannot be replaced")
+        }
         return home + Array(text.utf8.dropFirst())
     }
 }

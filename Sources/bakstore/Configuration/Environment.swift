@@ -171,9 +171,9 @@ struct Environment: Sendable, Equatable {
     /// The repository that a command works on: that of `--repo` or the profile, else the environment's, else the
     /// default one.
     ///
-    /// - Parameter readFile: reads the file that `BAKSTORE_REPOSITORY_FILE` names; nil if it cannot be read.
+    /// - Parameter readFile: reads the file that `BAKSTORE_REPOSITORY_FILE` names.
     func repository(
-        for invocation: Invocation, readFile: ([UInt8]) -> [UInt8]?
+        for invocation: Invocation, readFile: ([UInt8]) throws(SourceError) -> [UInt8]
     ) throws(UsageError) -> RepositoryLocation {
         var text = invocation.bytes(.repo)
         if text == nil, let named = repository {
@@ -181,22 +181,30 @@ struct Environment: Sendable, Equatable {
         }
         if text == nil, let file = repositoryFile {
             let name = "BAKSTORE_REPOSITORY_FILE"
-            let bytes = readFile(try Self.place(file, name))
-            let line: TextLine?
+            let path = try Self.place(file, name)
+            let bytes: [UInt8]
+            do throws(SourceError) {
+                bytes = try readFile(path)
+            } catch {
+                throw UsageError("\(name): \(error)")
+            }
+            let lines: [TextLine]
             do throws(TextFault) {
-                line = try bytes.map(TextLines.split)?.first { !$0.bytes.isEmpty }
+                lines = try TextLines.split(bytes)
             } catch {
                 throw UsageError("\(name): \(Formatting.name(file)): \(error)")
             }
-            guard let line else {
-                throw UsageError("\(name): cannot read a repository from \(Formatting.name(file))")
+            guard let line = lines.first(where: { !$0.bytes.isEmpty }) else {
+                throw UsageError("\(name): \(Formatting.name(file)) names no repository: it is empty")
             }
             text = try Self.place(
                 line.bytes, "\(name): \(Formatting.name(file)):\(line.number)", .repository)
         }
         let isDefault = text == nil
         guard let text = text ?? defaultRepository else {
-            throw UsageError("HOME is not set, so there is no default repository. Name one with --repo")
+            throw UsageError(
+                "HOME is not set to an absolute path, so there is no default repository. "
+                    + "Name one with --repo")
         }
         guard let place = StoreSchemes.location(text) else {
             throw UsageError("the repository's path \(Formatting.name(text)) is not UTF-8")

@@ -69,7 +69,8 @@ extension Environment {
         if wanted == nil, invocation.has(.repo) || repository != nil || repositoryFile != nil { return nil }
         guard let configFile else {
             if wanted == nil { return nil }
-            throw UsageError("HOME is not set, so there is no configuration with a profile")
+            throw UsageError(
+                "HOME is not set to an absolute path, so there is no configuration with a profile")
         }
         let path = String(decoding: configFile, as: UTF8.self)
         guard let profiles = try profiles(readFile: readFile) else {

@@ -75,6 +75,18 @@ import Testing
 
     // MARK: The repository itself
 
+    @Test func aBackupOfTheRepositoryOnlyIsRefused() throws {
+        let own = OwnFolder(path: Array("m/r".utf8), stat: nil)
+        for paths in [["m/r"], ["m/r/packs"], ["m/r", "m/r/config"]] {
+            #expect(throws: OnlyOwnFolderError.self) {
+                try own.expectMore(than: paths.map { Array($0.utf8) })
+            }
+        }
+        for paths in [[], ["m"], ["m/rest"], ["m/r", "m/s"]] {
+            try own.expectMore(than: paths.map { Array($0.utf8) })
+        }
+    }
+
     /// A folder of one device that may be the repository of another: what it holds tells, where numbers do not.
     @Test func theRepositoryIsRecognisedThroughAnotherFileSystem() {
         func folder(_ path: String, device: UInt64, mtime: Int64) -> FakeEntry {

@@ -240,14 +240,14 @@ func complaint(_ line: String) -> String? {
 
     @Test func theFlagComesBeforeTheEnvironment() throws {
         let set = try environment(["BAKSTORE_REPOSITORY": "/env", "HOME": "/h"])
-        #expect(try set.repository(for: parse("stats", "-r", "/flag")) { _ in nil }.folder == "/flag")
+        #expect(try set.repository(for: parse("stats", "-r", "/flag")) { _ in [] }.folder == "/flag")
         #expect(
-            try set.repository(for: parse("stats")) { _ in nil }
+            try set.repository(for: parse("stats")) { _ in [] }
                 == .init(place: .folder("/env"), isDefault: false))
         let file = try environment(["BAKSTORE_REPOSITORY_FILE": "/f"])
         #expect(try file.repository(for: parse("stats")) { _ in Array("/x y\r\n".utf8) }.folder == "/x y")
-        #expect(throws: UsageError.self) { try file.repository(for: parse("stats")) { _ in nil } }
-        #expect(try environment(["HOME": "/h"]).repository(for: parse("stats")) { _ in nil }.isDefault)
-        #expect(throws: UsageError.self) { try environment([:]).repository(for: parse("stats")) { _ in nil } }
+        #expect(throws: UsageError.self) { try file.repository(for: parse("stats")) { _ in [] } }
+        #expect(try environment(["HOME": "/h"]).repository(for: parse("stats")) { _ in [] }.isDefault)
+        #expect(throws: UsageError.self) { try environment([:]).repository(for: parse("stats")) { _ in [] } }
     }
 }
