@@ -66,8 +66,8 @@ public final class Backup: Sendable {
     /// - Something that the run had stored but not published was removed. This repeats the run only once.
     ///
     /// - Throws: Failures of the repository; `RepositoryError.keepsChanging` if beginning again did not help;
-    ///   `OnlyOwnFolderError` if there is nothing to back up but the repository itself. Failures of the source are events
-    ///   and counters.
+    ///   `OnlyOwnFolderError` if there is nothing to back up but the repository itself. Failures of the source are
+    ///   events and counters.
     public func run(_ request: BackupRequest, progress: ProgressCounters = ProgressCounters()) throws
         -> BackupReport
     {

@@ -8,8 +8,8 @@ import Glibc
 
 /// Files that fit into memory.
 public enum SmallFile {
-    /// Reads a file of at most `limit` bytes. Pipes and devices are read to their end, or until `stop` is requested. Throws `SourceError` if the file
-    /// cannot be read or is larger.
+    /// Reads a file of at most `limit` bytes. Pipes and devices are read to their end, or until `stop` is requested.
+    /// Throws `SourceError` if the file cannot be read or is larger.
     public static func read(
         path: String, limit: Int, stop: StopSignal = .never
     ) throws(SourceError) -> [UInt8] {
@@ -24,7 +24,8 @@ public enum SmallFile {
         do throws(Errno) {
             guard !path.contains(0) else { throw Errno(code: ENOENT) }
             let file = try withCPath(path) { path throws(Errno) in
-                // Opening a pipe would wait for its writer. `readToEnd` waits instead, because a signal can end its wait.
+                // Opening a pipe would wait for its writer. `readToEnd` waits instead, because a signal can end its
+                // wait.
                 try Descriptor.open(at: AT_FDCWD, path, O_RDONLY | O_NOCTTY | O_NONBLOCK)
             }
             return try readToEnd(file.number, limit, waiting: stop)
