@@ -34,6 +34,8 @@ final class RestorePass {
     /// The snapshot's folder whose content goes directly into the target, as a path in the snapshot; nil before the
     /// first entry.
     private var origin: [UInt8]?
+    /// True if a part of the manifest could not be read.
+    private var isManifestDamaged = false
     /// The entry of the folder at `origin`.
     private var topEntry: ManifestEntry?
     /// The window that threads carry out while the next is planned.
@@ -95,7 +97,8 @@ final class RestorePass {
             }
         }
         if noteInterruption() { return try finishEarlySync() }
-        guard found || request.subpath.isEmpty else {
+        // A damaged manifest does not tell whether the path is missing. The damage has been reported.
+        guard found || request.subpath.isEmpty || isManifestDamaged else {
             throw SnapshotPathError.notInSnapshot(request.subpath, request.snapshot.id)
         }
         try closeOpenFile()
@@ -212,6 +215,7 @@ final class RestorePass {
         isTelling: Bool, _ body: (RestoreSelection.Item) throws -> Void
     ) throws {
         try selection.forEach { path, reason in
+            isManifestDamaged = true
             guard isTelling else { return }
             finisher.fail(path, .damaged("files from here on are not restored: \(reason)"))
         } _: { item in

@@ -155,15 +155,16 @@ public struct RestoreSelection {
 
     // MARK: Without a match
 
-    /// Returns the parts of the request that match nothing in the snapshot; nil if all match. Reads the manifest until
-    /// each part has a match.
+    /// Returns the parts of the request that match nothing in the snapshot. Returns nil if all match, or if a part of
+    /// the manifest cannot be read, because the match may be there. Reads the manifest until each part has a match.
     ///
     /// - Throws: `MissingBlobError` or `CorruptionError` if the manifest's root cannot be read, and `StoreError`.
     public func unmatched() throws -> RestoreMiss? {
         var includes = filter.includesToMatch
         var isFound = false
         var isAnyWanted = false
-        try forEach { item in
+        var isKnown = true
+        try forEach(onDamage: { _, _ in isKnown = false }) { item in
             guard case .entry(let entry) = item.record else { return true }
             isFound = true
             // A folder that is itself wanted counts, even if it is empty.
@@ -172,6 +173,7 @@ public struct RestoreSelection {
             includes.removeAll { $0.matches(entry.path, isFolder: isFolder) }
             return !(isAnyWanted && includes.isEmpty)
         }
+        guard isKnown else { return nil }
         if !isFound, !request.subpath.isEmpty {
             return RestoreMiss(path: request.subpath, patterns: [], isLeftOut: try isThere([]))
         }
