@@ -1,5 +1,6 @@
-// Counts the allocations of a program that is started with this library in LD_PRELOAD, and appends the number to the
-// file that ALLOCATIONS names when the program ends. glibc's own functions do the work under their other names.
+// A library for LD_PRELOAD. It counts the allocations of the program that loads it. When the program ends, the library
+// appends the number to the file that ALLOCATIONS names. The wrappers call glibc's functions, which glibc
+// also exports under names that begin with `__libc_`.
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-// EventLog: what a backup reported, kept for a test to look at.
+// EventLog: collects what a backup reported, so that a test can look at it.
 
 import BakEngine
 import Synchronization

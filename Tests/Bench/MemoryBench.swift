@@ -8,7 +8,7 @@ import BakStorage
 import Synchronization
 import TestSupport
 
-/// A repository in memory. Its chunks and packs are small, so that little content makes many of them.
+/// A repository in memory. Its chunks and packs are small, so that a little content makes many chunks and packs.
 public struct MemoryBench: Sendable {
     /// The store that holds the repository.
     public let store: MemoryStore

@@ -1,4 +1,4 @@
-// RestoreLog: what a restore reported, kept for a test to look at.
+// RestoreLog: collects what a restore reported, so that a test can look at it.
 
 import BakEngine
 import Synchronization

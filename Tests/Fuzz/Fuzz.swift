@@ -1,16 +1,16 @@
-// The coverage-guided fuzzers' one program, built by `tools/fuzz` alone. BAKSTORE_FUZZ_TARGET says which of them runs,
-// and BAKSTORE_FUZZ_CORPUS the folder that is filled with its samples.
+// The program for all coverage-guided fuzz targets. Only `tools/fuzz` builds it. BAKSTORE_FUZZ_TARGET chooses the
+// target. The program first writes the target's samples into the folder that BAKSTORE_FUZZ_CORPUS names.
 
 import Glibc
 
-/// What inputs are given to, and what it begins with.
+/// A target: the function that gets the inputs, and its first samples.
 struct FuzzTarget {
-    /// Takes an input, which is not empty; it traps where something is wrong.
+    /// Runs an input, which is not empty. Traps if something is wrong.
     var run: @Sendable (UnsafeRawBufferPointer) -> Void
-    /// The corpus to start from, by names of files.
+    /// Returns the corpus to start from, with a file name for each sample.
     var samples: @Sendable () -> [(name: String, bytes: [UInt8])]
 
-    /// The one that this process fuzzes.
+    /// The target that this process fuzzes.
     static let chosen: FuzzTarget = {
         switch getenv("BAKSTORE_FUZZ_TARGET").map({ String(cString: $0) }) {
         case "format": format
@@ -43,7 +43,8 @@ public func initializeFuzzer(
     return 0
 }
 
-// libFuzzer's own entry, as a library has it. SwiftPM wants an executable's main under the name below.
+// libFuzzer's own entry point for callers that have their own main. SwiftPM requires that an executable's main has the
+// name `fuzz_main`.
 @_silgen_name("LLVMFuzzerRunDriver")
 private func runFuzzer(
     _ argumentCount: UnsafeMutablePointer<CInt>,

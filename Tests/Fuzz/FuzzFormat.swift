@@ -1,10 +1,10 @@
-// Fuzzes every decoder of the format: the first byte of an input chooses what the rest is decoded as and whether its
-// checksums are made right.
+// Fuzzes every decoder of the format. The first byte of an input chooses the decoder for the other bytes, and whether
+// their checksums are corrected first.
 
 import TestSupport
 
 extension FuzzTarget {
-    /// Decoders; a corpus begins with a few samples of every kind.
+    /// The decoders. A corpus begins with a few samples for each decoder.
     static let format = FuzzTarget(
         run: { input in
             let kinds = FormatSpecimen.allCases

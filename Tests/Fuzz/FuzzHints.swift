@@ -1,5 +1,5 @@
-// Fuzzes the parsers of containers: an input is a file, cut as a whole and as it is read in pieces. Both must give the
-// same chunks, and the chunks must be the file.
+// Fuzzes the container parsers. An input is the content of a file. It is cut twice: once with all bytes available, and
+// once with the bytes arriving in pieces. Both cuts must give the same chunks, and the chunks must cover the file.
 
 import BakChunking
 
@@ -10,10 +10,10 @@ private let chunkers: ChunkerSet = {
         media: Chunker(parameters: ChunkerParameters(minimum: 1024, maximum: 3072)!, key: key))
 }()
 
-/// Shorter files have no hints.
+/// Files shorter than this have no hints.
 private let leastBytes = 8 << 10
 
-/// The chunks of a file of which `step` more bytes are read whenever the cutter asks for them.
+/// Returns the chunks of a file if `step` more bytes become available whenever the cutter asks for more.
 private func chunks(_ file: UnsafeRawBufferPointer, step: Int) -> [ContentChunk] {
     var cutter = ContentCutter(chunkers)
     var chunks: [ContentChunk] = []
@@ -34,10 +34,10 @@ private func chunks(_ file: UnsafeRawBufferPointer, step: Int) -> [ContentChunk]
     return chunks
 }
 
-/// Cuts an input as a file; what is read in a piece is decided by the input, too.
+/// Cuts an input as a file. The input's last byte decides the size of the pieces.
 private func challenge(_ input: UnsafeRawBufferPointer) {
     let step = 1 + Int(input[input.count - 1]) * 8
-    // Not a byte more than the file, so that the sanitizer sees a look beyond it.
+    // The memory ends where the file ends, so that the sanitizer notices a read beyond the file.
     let file = UnsafeMutableRawBufferPointer.allocate(byteCount: max(input.count, leastBytes), alignment: 1)
     defer { file.deallocate() }
     file.copyMemory(from: input)
@@ -46,7 +46,7 @@ private func challenge(_ input: UnsafeRawBufferPointer) {
     precondition(chunks(bytes, step: file.count) == chunks(bytes, step: step), "reads decide the cuts")
 }
 
-/// The beginning of every container.
+/// Returns a short beginning for each kind of container.
 private func beginnings() -> [(name: String, bytes: [UInt8])] {
     let exif = "\u{0}\u{40}Exif\0\0II*\0\u{8}\0\0\0\u{1}\0\u{3e}\u{12}\u{7}\0\0\u{8}\0\0\u{40}\0\0\0\0\0\0\0"
     return [
@@ -71,6 +71,6 @@ private func beginnings() -> [(name: String, bytes: [UInt8])] {
 }
 
 extension FuzzTarget {
-    /// The parsers behind `ContentCutter`.
+    /// The container parsers, called through `ContentCutter`.
     static let hints = FuzzTarget(run: challenge, samples: beginnings)
 }

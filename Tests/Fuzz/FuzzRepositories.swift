@@ -1,10 +1,11 @@
-// Fuzzes whole repositories: an input decides what a repository says, and everything that can be done with one is done.
+// Fuzzes whole repositories. An input decides what a repository contains. Then the engine's operations run on that
+// repository.
 
 import HostileRepositories
 import TestSupport
 
 extension FuzzTarget {
-    /// The engine over `HostileRepository`.
+    /// The engine's operations on a `HostileRepository`.
     static let repositories = FuzzTarget(
         run: { HostileRun(HostileRepository($0)).everything() },
         samples: {

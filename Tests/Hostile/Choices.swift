@@ -1,19 +1,19 @@
-// Choices: the bytes of an input as decisions, so that a fuzzer which changes bytes changes what is made of them. An
-// input that has ended decides for what is usual.
+// Choices: decisions taken from the bytes of an input. A fuzzer that changes bytes thereby changes the thing that the
+// decisions make. After the end of the input, every decision is the usual one.
 
 import BakCore
 
-/// Decides by the bytes of an input. For one thread.
+/// Takes decisions from the bytes of an input. For one thread.
 public struct Choices {
     private var rest: ArraySlice<UInt8>
 
-    /// Decides by `input`.
+    /// Takes decisions from `input`.
     public init(_ input: some Sequence<UInt8>) { rest = Array(input)[...] }
 
-    /// The next byte; 0 at the end.
+    /// Returns the next byte; 0 after the end of the input.
     public mutating func byte() -> UInt8 { rest.popFirst() ?? 0 }
 
-    /// A number up to `most`, which is below 2^32.
+    /// Returns a number from 0 to `most`, which must be below 2^32.
     public mutating func number(_ most: Int) -> Int {
         guard most > 0 else { return 0 }
         var number = Int(byte())
@@ -22,15 +22,15 @@ public struct Choices {
         return number % (most + 1)
     }
 
-    /// True about once in `period` times; false at the end.
+    /// Returns true about once in `period` times; false after the end of the input.
     public mutating func oneIn(_ period: Int) -> Bool { number(period) == period }
 
-    /// One of several; the first at the end.
+    /// Returns one of the elements: the first after the end of the input, nil if there are none.
     public mutating func pick<Element>(_ elements: [Element]) -> Element? {
         elements.isEmpty ? nil : elements[number(elements.count - 1)]
     }
 
-    /// A number at the edges of what can be stored.
+    /// Returns a number near a limit of an integer type or of an encoding.
     public mutating func edge() -> UInt64 {
         let edges: [UInt64] = [
             0, 1, 2, 63, 64, 127, 128, 255, 256, 4095, 4096, 65535, 65536, 1 << 24, 1 << 31 - 1, 1 << 31,
@@ -39,10 +39,10 @@ public struct Choices {
         return pick(edges)!
     }
 
-    /// Mostly `usual`, now and then an edge.
+    /// Returns `usual` most of the time, and an edge sometimes.
     public mutating func number(usually usual: UInt64) -> UInt64 { oneIn(12) ? edge() : usual }
 
-    /// A time, now and then one at the ends of what can be stored.
+    /// Returns a time, sometimes one near the limits of the format.
     public mutating func time() -> Timestamp {
         let usual = 1_767_225_600 + Int64(number(9)) * 86_400
         let seconds = oneIn(6) ? Int64(bitPattern: edge()) &* (oneIn(2) ? -1 : 1) : usual

@@ -1,13 +1,14 @@
-// HostileManifestMaker: segments of a list of files, from raw layouts.
+// HostileManifestMaker: encodes manifest segments byte by byte, so that it can write entries that the real encoder
+// refuses.
 
 import BakCore
 import BakFormat
 
-/// An entry, as far as a source could have the like.
+/// A manifest entry as a source would report it, without its content.
 public struct HostileEntry: Sendable {
-    /// Its path.
+    /// The entry's path.
     public var path: [UInt8]
-    /// What a source would say of it.
+    /// The stat that a source would report for the entry.
     public var stat: FileStat
 }
 
@@ -20,7 +21,7 @@ struct HostileManifestMaker {
     }
 
     var choices: Choices
-    /// Chunks that files may have.
+    /// The chunks that files may refer to.
     let chunks: [BlobReference]
     private(set) var entries: [HostileEntry] = []
 
@@ -41,7 +42,8 @@ struct HostileManifestMaker {
         return segments
     }
 
-    /// Paths in their order, in few folders, so that some lie beneath others.
+    /// Returns sorted paths in few folders, so that some paths lie beneath others. Rarely returns them in reverse
+    /// order.
     private mutating func paths() -> [[UInt8]] {
         let names = ["a", "b", "c.jpg", "a.", "~", "é", ".bakignore"].map { Array($0.utf8) }
         if choices.oneIn(40) { return chain() }
@@ -57,7 +59,7 @@ struct HostileManifestMaker {
         return choices.oneIn(25) ? sorted.reversed() : sorted
     }
 
-    /// A chain of folders, each in the one before, down to paths that are longer than any may be.
+    /// Returns a chain of nested folders. The last paths may be longer than the format allows.
     private mutating func chain() -> [[UInt8]] {
         let name = [UInt8](repeating: 97, count: choices.pick([1, 1, 255, 1000])!)
         let depth = min(1 + choices.number(choices.oneIn(8) ? 3000 : 300), 70_000 / name.count)
@@ -112,7 +114,7 @@ struct HostileManifestMaker {
         return record.bytes
     }
 
-    /// An entry's record, and whether it has extents.
+    /// Returns an entry's record, and whether the entry has extents.
     private mutating func entry(
         _ path: [UInt8], after previous: [UInt8], isFirst: Bool, isFolder: Bool
     ) -> ([UInt8], isOfExtents: Bool) {
@@ -182,7 +184,7 @@ struct HostileManifestMaker {
         return true
     }
 
-    /// A list of extents, and their length together.
+    /// Writes a list of extents. Returns the sum of their lengths.
     private mutating func extents(to record: inout ByteWriter, fewest: Int = 0) -> UInt64 {
         let count = max(fewest, choices.number(4))
         record.varint(choices.number(usually: UInt64(count)))

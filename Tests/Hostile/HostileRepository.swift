@@ -1,18 +1,19 @@
-// HostileRepository: a whole repository of which every checksum and every id of content is right, and whatever else may
-// be anything: extreme numbers, lists out of order, records that name each other in circles, entries beneath files.
+// HostileRepository: a whole repository with hostile content: extreme numbers, lists out of order, records that refer
+// to each other in circles, entries beneath files. All its checksums and content ids are correct, so that the program
+// reads on to the hostile parts.
 //
-// Objects are made from raw layouts where the format's own encoders would refuse. An input of zeros gives a sound
-// repository of one snapshot.
+// If the format's own encoders would refuse a value, its layout is written byte by byte. An input of zeros gives a
+// sound repository with one snapshot.
 
 import BakCodec
 import BakCore
 import BakFormat
 
-/// The objects of a plain repository.
+/// The objects of a repository without encryption.
 public struct HostileRepository {
     /// The objects by their names.
     public private(set) var objects: [String: [UInt8]] = [:]
-    /// Paths of its manifests, in order, for a source that has the like.
+    /// The entries of the repository's manifests, in order. A test can make a source from them.
     public private(set) var entries: [HostileEntry] = []
 
     var choices: Choices
@@ -25,14 +26,14 @@ public struct HostileRepository {
 
     private var nextID: UInt64 = 1
     private var sessions: [ID128] = []
-    /// What is stored: chunks, and what lists of files are made of.
+    /// The stored blobs of each kind: chunks, manifest segments and manifest roots.
     private var blobs: [ObjectKind: [(reference: BlobReference, stored: [UInt8], codec: Codec)]] = [:]
     private var packs: [IndexedPack] = []
-    /// Where blobs lie, with their packs' places in `packs`.
+    /// The location of each blob. `pack` is an index into `packs`.
     private var rows: [IndexEntry] = []
     private var roots: [BlobReference] = []
 
-    /// Makes the repository that an input stands for.
+    /// Makes the repository that an input describes.
     public init(_ input: some Sequence<UInt8>) {
         choices = Choices(input)
         algorithm = choices.oneIn(3) ? .sha256 : .xxh3
@@ -53,7 +54,7 @@ public struct HostileRepository {
         return ID128(high: nextID &* 0x9e37_79b9_7f4a_7c15, low: nextID)
     }
 
-    /// An id that something has, or that nothing has.
+    /// Returns one of the known ids, or sometimes an id that nothing has.
     private mutating func someID(_ known: [ID128]) -> ID128 {
         choices.oneIn(5) ? freshID() : choices.pick(known) ?? freshID()
     }
@@ -109,7 +110,7 @@ public struct HostileRepository {
         let hasher = kind == .chunkPack ? chunkHasher : manifestHasher
         let id = content.withUnsafeBytes { hasher.id(of: $0) }
         let reference = BlobReference(id: id, length: UInt32(content.count))
-        // What claims to be compressed and is not.
+        // Sometimes the blob claims a compression that it does not have.
         let codec: Codec = choices.oneIn(20) ? (choices.oneIn(2) ? .lz4 : .zstd) : .raw
         blobs[kind, default: []].append((reference, content, codec))
         return reference
@@ -258,7 +259,7 @@ public struct HostileRepository {
         }
     }
 
-    /// An index segment of some or all that is stored.
+    /// Puts an index segment with some or all of the stored blobs.
     private mutating func putIndex(_ name: String, _ id: ID128) {
         var places: [Int] = packs.indices.sorted { packs[$0].id < packs[$1].id }
         if choices.oneIn(10) { places.removeLast() }
@@ -269,7 +270,7 @@ public struct HostileRepository {
             $0.id < $1.id
         }
         if choices.oneIn(30), let twice = choices.pick(named) { named.append(twice) }
-        // Equal content is named once in a segment.
+        // A segment names each blob once, even if it is stored twice.
         named = named.enumerated().filter { $0 == 0 || named[$0 - 1].id != $1.id }.map(\.element)
         body.integer(choices.oneIn(60) ? UInt32(truncatingIfNeeded: choices.edge()) : UInt32(places.count))
         body.integer(choices.oneIn(60) ? UInt32(truncatingIfNeeded: choices.edge()) : UInt32(named.count))

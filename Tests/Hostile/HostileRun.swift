@@ -1,5 +1,5 @@
-// HostileRun: all that can be done with a repository, done with a hostile one. What is wrong with it may be any error;
-// what ends the process, or never ends, is what is looked for.
+// HostileRun: runs the engine's operations on a hostile repository. Each operation may throw any error. It must not
+// trap, and it must end.
 
 import BakChunking
 import BakCore
@@ -9,22 +9,23 @@ import BakRepository
 import BakStorage
 import TestSupport
 
-/// One hostile repository, used in every way. For one thread.
+/// Runs operations on one hostile repository. For one thread.
 public struct HostileRun {
     private let hostile: HostileRepository
     private let time = SimulatedTime(Timestamp(seconds: 1_767_300_000))
     private let random = SeededRandom(seed: 1)
 
-    /// Prepares.
+    /// Makes a run for a repository.
     public init(_ hostile: HostileRepository) { self.hostile = hostile }
 
-    /// Opens the repository anew, with nothing that was done before; nil if its configuration is refused.
+    /// Opens a fresh copy of the repository, without the changes of earlier operations. Returns nil if its
+    /// configuration is refused.
     private func open() -> Repository? {
         try? Repository.open(
             SimulatedStore(hostile.objects), cache: MemoryCache(), time: time, random: random)
     }
 
-    /// True if a check finds nothing wrong, and a snapshot.
+    /// True if a check finds at least one snapshot and nothing wrong.
     public var isSound: Bool {
         guard let repository = open(),
             let report = try? RepositoryCheck(
@@ -35,7 +36,7 @@ public struct HostileRun {
             && report.affectedFiles == 0
     }
 
-    /// Does all of it.
+    /// Runs all operations.
     public func everything() {
         guard open() != nil else { return }
         for action in [look, check, restore, count, copy, decide, prune, repair, backUp, undo] {
@@ -43,12 +44,12 @@ public struct HostileRun {
         }
     }
 
-    /// Runs what may fail.
+    /// Runs an operation that may throw.
     private func attempt(_ body: () throws -> Void) {
         do {
             try body()
         } catch {
-            // To be spelled out is a part of it.
+            // Describing the error must not trap either.
             _ = "\(error)"
         }
     }
@@ -70,7 +71,7 @@ public struct HostileRun {
                     try view.children(of: entry.path) { _ in true }
                     guard let file = try view.content(of: entry.path) else { return }
                     var buffer = [UInt8](repeating: 0, count: 1 << 16)
-                    // A hole may be as long as a file can be.
+                    // A hole may be as long as the longest file, so the test reads only its first MiB and its end.
                     for offset in stride(from: UInt64(0), to: 1 << 20, by: buffer.count) {
                         _ = try buffer.withUnsafeMutableBytes { try file.read(into: $0, at: offset) }
                     }

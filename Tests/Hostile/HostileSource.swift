@@ -1,15 +1,15 @@
-// HostileSource: a source that has what a hostile manifest says.
+// HostileSource: a source with the entries of a hostile manifest.
 
 import BakCore
 import BakStorage
 
-/// A source with the entries of a manifest; files have zeros.
+/// A source with the entries of a manifest. Its files contain zeros.
 final class HostileSource: SourceTree {
     private let entries: [HostileEntry]
     private static let mostBytes: UInt64 = 1 << 16
 
     init(_ entries: [HostileEntry]) {
-        // No system tells of larger files.
+        // No system reports a larger size.
         self.entries = entries.map { entry in
             var entry = entry
             entry.stat.size = min(entry.stat.size, UInt64(Int64.max))
@@ -33,7 +33,7 @@ final class HostileSource: SourceTree {
         guard let entry = entries.first(where: { $0.path == path }) else {
             throw SourceError(operation: "open", message: "absent", isNotFound: true)
         }
-        // What would take for ever to read is a hole from where it begins to.
+        // The file has data up to a limit and is a hole after that, so that reading it ends soon.
         return HostileFile(stat: entry.stat, dataBytes: min(entry.stat.size, Self.mostBytes))
     }
 

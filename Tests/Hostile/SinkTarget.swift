@@ -1,9 +1,9 @@
-// SinkTarget: a target that takes everything.
+// SinkTarget: a restore target that accepts everything.
 
 import BakCore
 import BakStorage
 
-/// A restore target that keeps nothing but the names of folders.
+/// A restore target that remembers only the paths of folders.
 final class SinkTarget: RestoreTarget, @unchecked Sendable {
     private let monitor = Monitor()
     private var folders: Set<[UInt8]> = []
@@ -13,7 +13,7 @@ final class SinkTarget: RestoreTarget, @unchecked Sendable {
     }
 
     func list(_ path: [UInt8], sweeping: Bool, _ visit: (ArraySlice<UInt8>) -> Void) {
-        // Something that is in the way, with the first time that there is.
+        // The top folder lists one item that no restore made, so that restores meet an item in their way.
         if path.isEmpty { visit(Array("b".utf8)[...]) }
     }
 

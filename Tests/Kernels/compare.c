@@ -1,5 +1,5 @@
-// Compares every kernel of this processor with the definition of the scan; for processors that the Swift
-// tests do not run on. Says which kernels it compared; exits with 1 at the first difference.
+// Compares every scan kernel of this processor with the definition of the scan. It is for processors that cannot run
+// the Swift tests. Prints the kernels that it compared; exits with 1 at the first difference.
 #define _GNU_SOURCE
 #include "CKernels.h"
 #include <stdio.h>
@@ -33,7 +33,7 @@ static void fill(uint8_t *input, int kind) {
     }
 }
 
-// The definition, one position at a time.
+// The definition of the scan, which looks at one position at a time.
 static size_t define(
     const ck_test *test, const uint8_t *bytes, size_t first, size_t last, uint32_t *found) {
     size_t count = 0;
@@ -45,7 +45,7 @@ static size_t define(
     return count;
 }
 
-// The kernel's candidates, asked for through a list of `capacity`, must be the definition's.
+// Scans with a kernel, `capacity` candidates at a time, and compares its candidates with the definition's.
 static void compare(
     const ck_kernel *kernel, const ck_test *test, const uint8_t *bytes, size_t first, size_t last,
     size_t capacity, const char *what) {
@@ -65,7 +65,8 @@ static void compare(
     exit(1);
 }
 
-// Thresholds where a comparison could go wrong; then every word of zeros passes, or every word but those.
+// The first tests have thresholds at which a comparison could go wrong. In the last two, either only zero words pass or
+// all other words.
 #define K 0x9e3779b1
 #define A 0x85ebca6b
 static const ck_test tests[] = {
@@ -75,7 +76,7 @@ static const ck_test tests[] = {
 };
 enum { test_count = sizeof tests / sizeof *tests };
 
-// Every alignment and every length up to four blocks, of every kind of input.
+// Compares every alignment and every length up to four blocks, for every kind of input.
 static void compare_everywhere(const ck_kernel *kernel) {
     uint8_t input[input_bytes] __attribute__((aligned(64)));
     static const size_t capacities[] = {64, 100, 127, 128};
@@ -94,7 +95,7 @@ static void compare_everywhere(const ck_kernel *kernel) {
     }
 }
 
-// Windows that begin and end at memory that must not be touched.
+// Compares windows that begin or end next to memory that traps on access.
 static void compare_guarded(const ck_kernel *kernel) {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     uint8_t *pages = mmap(NULL, 3 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

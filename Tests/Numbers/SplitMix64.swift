@@ -1,13 +1,13 @@
 // SplitMix64: the randomness of all generated content, in tests and benchmarks.
 
-/// SplitMix64 (Steele, Lea and Flood, 2014): small, and the same sequence from the same seed, everywhere.
+/// SplitMix64 (Steele, Lea and Flood, 2014). It is small, and a seed gives the same sequence on every machine.
 public struct SplitMix64: RandomNumberGenerator, Sendable {
     @usableFromInline var state: UInt64
 
     /// Starts from `seed`.
     @inlinable public init(seed: UInt64) { state = seed }
 
-    /// How far it is: a generator that starts from there goes on alike.
+    /// The position in the sequence. A generator that starts with this value as its seed continues the sequence.
     public var position: UInt64 { state }
 
     /// The next 64 bits.
@@ -19,7 +19,7 @@ public struct SplitMix64: RandomNumberGenerator, Sendable {
         return mixed ^ mixed >> 31
     }
 
-    /// Uniformly random bytes, eight from each number.
+    /// Returns uniformly random bytes, eight from each number.
     public mutating func bytes(_ count: Int) -> [UInt8] {
         [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
             for index in buffer.indices where index & 7 == 0 {

@@ -11,20 +11,20 @@ final class ActorStore: ObjectStore, @unchecked Sendable {
     let location = StoreLocation.address(scheme: "test", rest: "simulated")
     private let universe: Universe
     private let perform: (StoreOperation) -> StoreReply
-    /// Tells this process's temporaries from those of others.
+    /// A name in the process's temporaries that tells them from the temporaries of other processes.
     private let process: String
-    /// The session that puts belong to now.
+    /// The session to which puts belong from now on.
     private var session: ID128?
-    /// The rule about temporaries that is left out; nil for none.
+    /// The rule about temporaries that the process breaks; nil for none.
     var sweepFault: SweepFault?
-    /// How many objects a page of a listing has; nil for listings in one piece.
+    /// The number of objects in a page of a listing; nil if a listing is one operation.
     var pageCount: Int?
     /// True if the process does not see the spares of commit records.
     var ignoresSpares = false
     /// How many more sessions the process may begin.
     var sessionsLeft = Int.max
-    /// Objects that the process puts to find out what the store can do. All other processes ignore them, so they stay
-    /// here.
+    /// Objects that the process puts to test what the store can do. All other processes ignore these objects, so they
+    /// stay in this process and are not operations on the shared store.
     private var probes: [ObjectKey] = []
 
     init(
@@ -54,13 +54,15 @@ final class ActorStore: ObjectStore, @unchecked Sendable {
             sessionsLeft -= 1
         }
         let object = object(key, bytes)
-        // The object that has the name may be gone before it is looked at. Then the name is free again.
+        // If the name is taken, another process may delete the object before this process reads it. Then the name is
+        // free again.
         while true {
             if let outcome = try put(object, key) { return outcome }
         }
     }
 
-    /// Puts an object. If the name is taken, looks whose object has it. Returns nil if that object is gone.
+    /// Puts an object. If the name is taken, reads the object there to see whether it has the same bytes. Returns nil
+    /// if that object is gone.
     private func put(_ object: StoreImage.Object, _ key: ObjectKey) throws(StoreError) -> PutOutcome? {
         var reply: StoreReply
         if universe.hasTemporaries {
@@ -87,7 +89,7 @@ final class ActorStore: ObjectStore, @unchecked Sendable {
 
     func makeBatch(of session: ID128?) -> any StagedBatch { Batch(self, session) }
 
-    /// Staged objects of one owner. Objects that are given up stay as temporaries, as after a kill.
+    /// Staged objects of one owner. An abandoned batch leaves its temporaries, as a killed process does.
     private final class Batch: StagedBatch, @unchecked Sendable {
         private let store: ActorStore
         private let session: ID128?
@@ -121,7 +123,7 @@ final class ActorStore: ObjectStore, @unchecked Sendable {
         let key = universe.keys[Int(object.key)]
         let temporary = Temporary(key, of: session, process: process, universe)
         let reply = perform(.put(.init(key: temporary.key, content: universe.content([]))))
-        // A temporary that is there already is this process's own, from a call that failed.
+        // If the temporary exists, this process wrote it in an earlier call that failed.
         guard reply == .done || reply == .taken else { throw error(reply, "write", key.description) }
         return temporary
     }
@@ -134,8 +136,8 @@ final class ActorStore: ObjectStore, @unchecked Sendable {
 
     func begin(_ session: ID128) { self.session = session }
 
-    /// Removes temporaries of sessions that are not living. Those without a session stay: they would have to be a day
-    /// old.
+    /// Removes the temporaries of sessions that are not living. Temporaries without a session stay, because a sweep
+    /// removes those only when they are a day old.
     func removeLeavings(living: () throws(StoreError) -> Set<ID128>) throws(StoreError) -> Int {
         let early = sweepFault == .sessionsFirst ? try living() : nil
         let listed = try list(Temporary.folder).filter { Temporary.session(of: $0.key) != nil }
@@ -181,7 +183,7 @@ final class ActorStore: ObjectStore, @unchecked Sendable {
         }
     }
 
-    /// Lists folder by folder, because an actor may see the folders at different times.
+    /// Lists folder by folder, because a real listing may see the folders at different times.
     func listAll(
         beneath folder: String, _ page: ([ObjectInfo], [Obstruction]) -> Void
     ) throws(StoreError) {
@@ -221,7 +223,7 @@ final class ActorStore: ObjectStore, @unchecked Sendable {
             case .missing: .notFound
             case .short(let size): .shortRead(size: size)
             case .taken: .alreadyExists
-            // No other reply says that bytes are lost.
+            // All other replies count as a lost medium, because none of them means that stored bytes are lost.
             default: .lostMedium
             }
         return StoreError(kind: kind, operation: operation, object: object, message: "\(reply)")
@@ -229,7 +231,7 @@ final class ActorStore: ObjectStore, @unchecked Sendable {
 }
 
 extension ActorStore {
-    /// Returns a store that one actor has to itself.
+    /// Returns a store that only one actor uses.
     static func alone(_ image: StoreImage, _ universe: Universe) -> ActorStore {
         var image = image
         return ActorStore(universe) { image.apply($0, universe) }

@@ -1,5 +1,5 @@
-// Aftermath: what must hold once no process acts any more. An undisturbed prune then succeeds, keeps what must be kept,
-// and leaves no garbage.
+// Aftermath: what must hold once no process acts any more. First a repair brings back lost commit records. Then an
+// undisturbed prune must succeed, keep all snapshots, and leave no garbage.
 
 import BakCore
 import BakFormat
@@ -10,7 +10,7 @@ import TestSupport
 
 /// Checks a store that no process uses any more.
 enum Aftermath {
-    /// Returns what is wrong; nil if nothing is.
+    /// Returns a description of the first fault; nil if there is none.
     static func fault(_ start: StoreImage, _ universe: Universe) -> String? {
         do {
             var image = start
@@ -44,7 +44,7 @@ enum Aftermath {
         return try Prune(repository, options, host: "host", program: "test").run()
     }
 
-    /// Returns what is damaged, or left over although nothing needs it; nil if nothing is.
+    /// Returns a description of damage, or of an object that nothing needs; nil if there is neither.
     private static func garbage(_ repository: Repository) throws -> String? {
         let index = try BlobIndex(repository, rebuilding: true)
         var packs = Set(index.packs.map(\.id))
@@ -60,7 +60,7 @@ enum Aftermath {
         var dead = 0
         try index.forEach { entry, _ in if !living.contains(entry.id) { dead += 1 } }
         if dead > 0 { return "\(dead) blobs are left that nothing refers to" }
-        // A prune leaves an abandoned session alone if it gains nothing by ending it.
+        // A prune does not end an abandoned session if it would gain no space. Such a session's record may stay.
         let outcomes = try repository.sessionOutcomes()
         let sessions = try repository.store.list(ObjectNames.sessions).filter {
             outcomes.isDecided(ObjectNames.id(in: $0.key)!)
@@ -68,7 +68,7 @@ enum Aftermath {
         let probes = try repository.store.list(ObjectNames.collections).filter {
             ObjectNames.round(in: $0.key) == nil
         }
-        // What that session has not published stays, too.
+        // The temporaries of such a session may stay, too.
         try repository.removeLeavings()
         let open = Set(
             try repository.store.list(ObjectNames.sessions).compactMap { ObjectNames.id(in: $0.key) })

@@ -1,5 +1,5 @@
-// Contents: what the simulated backups store. A snapshot says by itself what must be in it: its tag lists numbers, and
-// for each number it has a file of that name, with content made from the number.
+// Contents: the files that the simulated backups store. A snapshot itself says which files it must have: its tag lists
+// numbers. For each number the snapshot has a file with this number in its name and content made from the number.
 
 import BakCore
 import BakFormat
@@ -42,7 +42,8 @@ enum Contents {
             counters: SnapshotCounters())
     }
 
-    /// Reads a whole snapshot and returns what is wrong with it; nil if nothing is. Throws what reading throws.
+    /// Reads a whole snapshot and returns a description of the first fault in it; nil if there is none. Throws the
+    /// errors of reading.
     static func fault(in snapshot: CommitRecord, _ repository: Repository, _ index: BlobIndex) throws
         -> String?
     {

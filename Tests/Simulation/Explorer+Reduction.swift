@@ -1,16 +1,18 @@
-// Explorer+Reduction: chooses the moves to try at a state, so that of all interleavings with the same result one is
-// tried (persistent sets: Godefroid, LNCS 1032, 1996). Decision 40 has the argument.
+// Explorer+Reduction: chooses which moves to try at a state. Many interleavings have the same result, and the search
+// tries at least one of them (persistent sets: Godefroid, LNCS 1032, 1996). Decision 40 has the argument.
 //
-// Two operations are independent if they do the same and get the same replies in either order. A set of actors and
-// wishes suffices if nothing that those outside it may ever do depends on the next move of one in it. What an actor may
-// ever do is what is known of its tree from its present node on (`ProcessTrees.future`). Besides, changes that may
-// cause a fault depend on changes that may end one (`VisibleChanges`).
+// A move is the next operation of an actor, or a wish that comes true. Two operations are independent if each has the
+// same effect and the same reply in either order. At a state, the search tries only the moves of a set of actors and
+// wishes. The set is sufficient if the actors and wishes outside it will never do anything that depends on the next
+// move of a member. The future of an actor is everything that it may do from its present node on, as far as its tree is
+// known (`ProcessTrees.future`). In addition, a change that may cause a fault counts as dependent on a change that may
+// end one (`VisibleChanges`), so that no fault stays unseen between two changes.
 
 import BakStorage
 
-/// Which changes of which objects may make a store faulty, or end a fault.
+/// The changes of objects that may make a store faulty, and the changes that may end a fault.
 struct VisibleChanges {
-    /// What changes of an object may do.
+    /// The effects that a put or a deletion of an object may have.
     struct Effects: OptionSet {
         var rawValue: UInt8
         static let putHarms = Effects(rawValue: 1)
@@ -32,13 +34,14 @@ struct VisibleChanges {
         if effects.contains(.deletionHeals) { healingDeletions.insert(key) }
     }
 
-    /// True if the put of an object may cause a fault that these changes may end, or may end one that they may cause.
+    /// True if the put of an object and one of the given changes are such a pair: one may cause a fault, and the other
+    /// may end one.
     func put(_ key: Universe.Key, meets puts: NumberSet, _ deletions: NumberSet) -> Bool {
         harmfulPuts.contains(key) && heals(puts, deletions)
             || healingPuts.contains(key) && harms(puts, deletions)
     }
 
-    /// The same for a deletion.
+    /// True if the deletion of an object and one of the given changes are such a pair.
     func deletion(_ key: Universe.Key, meets puts: NumberSet, _ deletions: NumberSet) -> Bool {
         harmfulDeletions.contains(key) && heals(puts, deletions)
             || healingDeletions.contains(key) && harms(puts, deletions)
@@ -53,7 +56,7 @@ struct VisibleChanges {
     }
 }
 
-/// The moves that must be tried together with a move, at one state.
+/// For each move, the moves that must be tried together with it at one state.
 struct Companions {
     /// The moves whose companions are known.
     var known = MoveSet()
@@ -61,15 +64,16 @@ struct Companions {
 }
 
 extension Explorer {
-    /// What the live actors and the wishes can change from a state on. A put changes nothing if its object is there and
-    /// stays. A deletion changes nothing if its object is not there and does not come.
+    /// The keys that the live actors and the wishes may still put or delete, from a state on. A put of a present object
+    /// changes nothing unless an actor may delete the object first. A deletion of an absent object changes nothing
+    /// unless the object may be put first.
     private struct Changeable {
         var puts: NumberSet
         var deletions: NumberSet
     }
 
-    /// Returns the moves of the smallest set that suffices. The set always has an actor: a wish need not come true, so
-    /// a set of wishes alone would leave out an end.
+    /// Returns the moves of the smallest sufficient set that was found. The set always has an actor. A wish need not
+    /// come true, so a set of wishes alone would miss the ends in which no wish comes true.
     func reducedMoves(_ live: MoveSet, _ state: State) throws -> MoveSet {
         let changeable = changeable(live, state)
         companions.known = MoveSet()
@@ -96,7 +100,7 @@ extension Explorer {
         return Changeable(puts: puts.subtracting(present).union(deletes), deletions: puts.union(present))
     }
 
-    /// Returns the moves of the smallest set of actors and wishes around `start` that suffices.
+    /// Returns the moves of the smallest sufficient set that contains `start`.
     private func closure(
         of start: Int, _ live: MoveSet, _ state: State, _ changeable: Changeable
     ) throws -> MoveSet {
@@ -157,7 +161,7 @@ extension Explorer {
             }
             return moves
         }
-        // The actors and wishes that may make this wish possible.
+        // The wish cannot come true yet. These actors and wishes may make it possible.
         var moves = MoveSet()
         for other in actors.indices where live.contains(.actor(other)) {
             let mayHelp = future(of: other, state) { future in
@@ -172,7 +176,7 @@ extension Explorer {
         return moves
     }
 
-    /// Returns the actors and wishes that depend on a change.
+    /// Returns the actors and wishes whose futures depend on a change.
     private func dependent(
         on change: StoreOperation, _ live: MoveSet, _ state: State, _ changeable: Changeable,
         but actor: Int = -1
@@ -195,12 +199,14 @@ extension Explorer {
         return moves
     }
 
-    /// True if a wish may come true now or later. A wish that can no longer be granted does not count.
+    /// True if a wish may come true now or later. False if the needed object has content that does not grant the wish,
+    /// and no put can replace that object.
     private func mayBeGranted(_ wish: Wish, _ image: StoreImages.Number, _ changeable: Changeable) -> Bool {
         changeable.puts.contains(wish.needed) || images[image][wish.needed].map(wish.isGranted) ?? true
     }
 
-    /// Returns the keys whose coming or going shows in what a footprint reads and lists.
+    /// Returns the keys that a footprint reads or whose folders it lists. The coming or going of such an object changes
+    /// a reply.
     private func watched(_ footprint: Footprints.Number) -> NumberSet {
         var keys = trees.footprints[footprint].reads
         let folders = trees.footprints[footprint].lists
@@ -210,7 +216,8 @@ extension Explorer {
         return keys
     }
 
-    /// True if a change may have another result now than after what an actor with this future may do.
+    /// True if the order of a change and some operation in a future matters: to a reply, to the resulting store, or to
+    /// a fault in between.
     private func depends(
         _ change: StoreOperation, on future: Footprint, _ image: StoreImages.Number, _ changeable: Changeable
     ) -> Bool {

@@ -1,11 +1,16 @@
 // Explorer: searches all interleavings of the store operations of several processes, and visits each state once. A
-// state is what the store holds and where each process is. No state can be reached again from itself.
+// state consists of the objects in the store and the position of each process. A search never returns to an earlier
+// state of the same path.
 //
-// Interleavings with the same result are tried once (Explorer+Reduction). If even these are too many, a search can
-// bound how often an actor that could go on is interrupted by another (context bounding: Musuvathi and Qadeer, PLDI
-// 2007). Few interruptions find nearly all faults.
+// An actor runs processes one after the other. A wish is an object that may be put at any time, such as a forget
+// marker. A move is the next operation of an actor, or a wish that comes true.
 //
-// A process that stops for good is one that never moves again, so the interleavings include it.
+// Of all interleavings with the same result, a reduced search tries few (Explorer+Reduction). If even these are too
+// many, a search can limit the number of interruptions (context bounding: Musuvathi and Qadeer, PLDI 2007). An
+// interruption is a move of an actor other than the last one, although the last one has not ended. Few interruptions
+// find nearly all faults.
+//
+// Every state is checked, so the search covers processes that stop for good: such a process just never moves again.
 
 import BakStorage
 
@@ -21,13 +26,13 @@ final class Explorer {
         var object: StoreImage.Object
         /// The key of the other object.
         var needed: Universe.Key
-        /// True if the other object has content with which the wish may come true.
+        /// True if the needed object's content lets the wish come true.
         var isGranted: (Universe.Content) -> Bool = { _ in true }
     }
 
-    /// What the search found out.
+    /// The results of a search.
     struct Outcome {
-        /// How many states with a choice there were in the last pass.
+        /// The number of states with a choice of moves in the last pass.
         var states = 0
         var passes = 0
         var images = 0
@@ -39,12 +44,11 @@ final class Explorer {
         var trace: [String] = []
     }
 
-    /// What the store holds and where each process is.
+    /// The objects in the store, and the node of each actor's present process.
     struct State {
         var image: StoreImages.Number
         var places: SIMD8<Int32>
-        /// Which actor moved last, and how often an actor that could go on was interrupted. Only a bounded search keeps
-        /// them.
+        /// The actor that moved last, and the number of interruptions so far. Only a bounded search keeps them.
         var last: Int8 = -1
         var interruptions: UInt8 = 0
 
@@ -66,29 +70,30 @@ final class Explorer {
     struct Advance {
         var place: ProcessTrees.Node
         var image: StoreImages.Number
-        /// What the move did and asked.
+        /// What the move may do and ask.
         var footprint: Footprints.Number
     }
 
-    /// A state on the path to the present one.
+    /// A state on the path that the search is following.
     private struct Frame {
         var state: State
         var key: UInt64
-        /// The moves from the state before.
+        /// The moves that led here from the state of the frame below.
         var way: [Move]
-        /// The moves that are still to be tried.
+        /// The moves that the search has not tried yet.
         var moves: MoveSet
     }
 
-    /// Which interleavings are tried.
+    /// The interleavings that a search tries.
     enum Extent: Equatable, Sendable {
-        /// All, one by one.
+        /// All interleavings of single operations.
         case all
-        /// All, but of those with the same result only one.
+        /// As `all`, but of interleavings with the same result only some.
         case reduced
-        /// All at changes: everything that a process reads between two of its own changes, it reads at one moment.
+        /// All interleavings of changes. Everything that a process reads between two of its changes is read at one
+        /// moment.
         case changes
-        /// As `changes`, but of those with the same result only one.
+        /// As `changes`, but of interleavings with the same result only some.
         case reducedChanges
         /// As `changes`, with at most this many interruptions.
         case bounded(interruptions: UInt8)
@@ -100,42 +105,43 @@ final class Explorer {
     private let wish: (Universe.Key) -> Wish?
     /// The first node of each process of each actor.
     private var roots: [[ProcessTrees.Node]] = []
-    /// The first node of an actor's next process, by the number of the process before it.
+    /// The first node of an actor's next process, indexed by the number of its present process; -1 if there is none.
     private var following = ContiguousArray<ProcessTrees.Node>()
     private(set) var images = StoreImages()
-    /// The results of moves, by the process's node and the store.
+    /// The results of moves, by the process's node and the store's number.
     private var advances = PairTable(filler: Advance(place: -1, image: -1, footprint: Footprints.none))
-    /// The store after a wish has come true, by the wish and the store before.
+    /// The store after a wish has come true, by the wish's number and the number of the store before.
     private var fulfilled = PairTable<StoreImages.Number>(filler: -1)
     private(set) var wishes = ContiguousArray<Wish>()
-    /// The wishes that may come true in each store, and how many wishes there were when this was found out.
+    /// For each store, the wishes that may come true there, and the number of wishes known when they were determined.
+    /// They are determined again when more wishes are known.
     private var grants = ContiguousArray<(wishes: MoveSet, count: Int)>()
-    /// The moves that must be tried together with each move, at the present state.
+    /// For each move, the moves that must be tried together with it at the present state.
     var companions = Companions()
     private(set) var visible = VisibleChanges()
-    /// How many of the universe's keys have been looked at.
+    /// The number of the universe's keys for which wishes and effects are known.
     private var keyCount = 0
     private var outcome = Outcome()
     /// The moves since the last choice.
     private var way: [Move] = []
-    /// What was done, while a path is repeated for a report; nil otherwise.
+    /// The operations and their replies while the search repeats a path for a report; nil at all other times.
     private var log: [String]?
     var extent = Extent.reduced
     private var isReduced: Bool { extent == .reduced || extent == .reducedChanges }
     private var isAtChanges: Bool { extent != .all && extent != .reduced }
-    /// True of a process's failure that is no fault of the protocol.
+    /// True if a process may fail in this way without a fault in the protocol.
     var isExpected: (_ failure: String) -> Bool = { _ in false }
-    /// Returns what is wrong with a store at any moment; nil if nothing is.
+    /// Returns a description of what is wrong with a store in the middle of a run; nil if nothing is wrong.
     var fault: (StoreImage) -> String? = { _ in nil }
-    /// Returns what changes of an object may do to `fault`.
+    /// Returns how puts and deletions of an object may change the result of `fault`.
     var effects: (Universe.Key) -> VisibleChanges.Effects = { _ in .all }
-    /// Returns what is wrong with a store once no process acts any more; nil if nothing is.
+    /// Returns a description of what is wrong with a store once no process acts any more; nil if nothing is wrong.
     var faultAtEnd: (StoreImage) -> String? = { _ in nil }
-    /// Called for every millionth state.
+    /// Called after every millionth state.
     var onProgress: (Outcome) -> Void = { _ in }
-    /// Draws the order in which moves are tried; nil for a fixed one.
+    /// Draws which move to try next; nil for a fixed order.
     var draw: ((Range<Int>) -> Int)?
-    /// More moves than this without a choice count as endless.
+    /// The search fails after more moves than this without a choice, because the processes then never end.
     private static let chainLimit = 100_000
 
     init(
@@ -155,10 +161,10 @@ final class Explorer {
         }
     }
 
-    /// Explores from `image` until everything has been seen, something is wrong, or `limit` states are reached.
+    /// Explores from `image` until every state has been visited, a fault is found, or `limit` states are reached.
     ///
-    /// The search leaves out moves because of what is known of the processes' futures. If a pass learns more about a
-    /// future, another pass follows.
+    /// A reduced search leaves out moves because of the known futures of processes. If a pass learns more about a
+    /// future, it may have left out too much, so another pass follows.
     func run(from image: StoreImage, limit: Int = .max) throws -> Outcome {
         var start = State(image: number(of: image), places: SIMD8(repeating: -1))
         for (number, nodes) in roots.enumerated() {
@@ -172,7 +178,8 @@ final class Explorer {
             outcome.passes += 1
         } while outcome.isExhausted && isReduced && trees.growth > growth
         (outcome.histories, outcome.runs) = (trees.count, trees.runCount)
-        // Listings of the other folders are answered without a look at the store.
+        // ActorStore answers listings of all other folders for packs without an operation, so a pack there would be
+        // missed.
         let strays = universe.keys.filter {
             $0.description.hasPrefix("packs/") && !$0.description.hasPrefix(OneFolderRandom.packFolder)
         }
@@ -196,7 +203,7 @@ final class Explorer {
                 onProgress(outcome)
             }
             let moves = try moves(from: state)
-            // A failure is the end of the path and must not be reported twice.
+            // If `moves` has found a failure, the path ends here. A frame for it would report the last moves twice.
             if outcome.violation != nil { return }
             stack.append(Frame(state: state, key: key, way: way, moves: moves))
             onStack.insert(key)
@@ -242,7 +249,7 @@ final class Explorer {
         return found
     }
 
-    /// Makes one move of an actor: an operation, or everything that it reads at one moment.
+    /// Makes one move of an actor: one operation, or with `isAtChanges` all its reads up to the next change.
     private func perform(_ actor: Int, _ state: State) throws -> Advance {
         var (place, image) = (state.places[actor], images[state.image])
         var footprint = Footprints.none
@@ -260,11 +267,11 @@ final class Explorer {
         return Advance(place: place, image: number(of: image), footprint: footprint)
     }
 
-    /// Returns what an actor's next move does and asks.
+    /// Returns the footprint of an actor's next move.
     func footprint(_ actor: Int, _ state: State) throws -> Footprints.Number {
         let wasFine = outcome.violation == nil
         let found = try advance(actor, state).footprint
-        // The actor fails in that move, so the report shows the move as made.
+        // If the actor fails in that move, the move belongs to the path that is reported.
         if wasFine, outcome.violation != nil { way.append(.actor(actor)) }
         return found
     }
@@ -298,7 +305,7 @@ final class Explorer {
         return next
     }
 
-    /// Finds out what an actor does next.
+    /// Determines the operation that an actor does next. If its process has ended, goes on to its next process.
     private func conclude(_ place: inout ProcessTrees.Node, _ image: StoreImage, _ actor: Int) throws {
         while place >= 0, trees.operation(place) == nil {
             let ended = place
@@ -311,7 +318,7 @@ final class Explorer {
         }
     }
 
-    /// Moves on as long as there is no choice, and returns the state.
+    /// Makes moves as long as there is only one to choose from, and returns the state.
     private func settled(_ start: State) throws -> State {
         var state = start
         for _ in 0..<Self.chainLimit {
@@ -323,7 +330,7 @@ final class Explorer {
         throw SimulationFault("it does not come to an end")
     }
 
-    /// Returns the moves that must be tried.
+    /// Returns the moves that the search must try at a state.
     private func moves(from state: State) throws -> MoveSet {
         lookAtNewKeys()
         var live = MoveSet()
@@ -355,7 +362,7 @@ final class Explorer {
         precondition(wishes.count <= MoveSet.wishLimit)
     }
 
-    /// Returns the wishes that may come true now and have not yet.
+    /// Returns the wishes that may come true now and have not come true yet.
     func granted(_ image: StoreImages.Number) -> MoveSet {
         let known = grants[Int(image)]
         if known.count == wishes.count { return known.wishes }
@@ -368,7 +375,7 @@ final class Explorer {
         return granted
     }
 
-    /// True if `test` is true of something that an actor may yet do.
+    /// True if `test` is true of a known future of the actor's present process or of one that follows.
     func future(of actor: Int, _ state: State, _ test: (Footprint) -> Bool) -> Bool {
         var place = state.places[actor]
         while place >= 0 {

@@ -1,5 +1,5 @@
-// The simulation finds faults. The search that finds none in the program's processes does find the loss that a
-// collector without the protocol causes.
+// Shows that the simulation finds faults. The program's processes lose nothing in the search. A collector without the
+// protocol loses data, and the same search finds the loss.
 
 import BakFormat
 import BakStorage
@@ -9,7 +9,7 @@ import Testing
 @testable import BakRepository
 
 extension Process {
-    /// Deletes every pack that no committed session's index names, as if no other process were there.
+    /// Deletes every pack that no committed session's index names, as if there were no other process.
     static let carelessCollection = Process(name: "careless collection") { surroundings in
         let repository = try surroundings.open()
         let used = Set(try BlobIndex(repository).packs.map(\.id))
@@ -45,7 +45,8 @@ extension Process {
             #expect(outcome.isExhausted)
             #expect(outcome.violation == nil, "\(outcome.trace.joined(separator: "\n"))")
         }
-        // Each puts a session, a pack or two, an index segment and a commit record.
+        // Each backup puts a session, a pack or two, an index segment and a commit record, and each put makes a new
+        // store.
         #expect(all.images >= 25)
         #expect(all.ends.count > 1)
         #expect(outcome.ends == all.ends)

@@ -1,7 +1,7 @@
-// Fleet: one seeded interleaving of four writers, two collectors, and one process each that forgets, takes back and
-// reads, with all that may go wrong. Commit records are lost, damaged and brought back. Requests and replies are lost.
-// Processes are killed, and what they had not published is swept away. Clocks are ten years off, and jump. Listings
-// take several calls, each of which may fail.
+// Fleet: one seeded interleaving of many processes. There are four writers and two collectors, and one actor each that
+// forgets, takes back and reads. Everything may go wrong: commit records are lost, damaged and brought back. Requests
+// and replies are lost. Processes are killed, and a sweep removes their unpublished objects. Clocks are up to ten years
+// off, and jump. A listing may take several calls, each of which may fail.
 
 import BakCore
 import BakFormat
@@ -16,9 +16,9 @@ struct Fleet {
     var faults = ProtocolFaults()
     /// True if collectors do not see spares.
     var ignoresSpares = false
-    /// The rule about temporaries that is left out; nil for none. If one is left out, there always are temporaries.
+    /// The rule about temporaries that processes break; nil for none. With such a rule, the run always has temporaries.
     var sweepFault: SweepFault?
-    /// True if the operations are kept for a look at them.
+    /// True if the run keeps its operations, so that a person can look at them.
     var isTraced = false
 
     /// The result of a run.
@@ -31,7 +31,7 @@ struct Fleet {
         var copiedBytes: UInt64 = 0
     }
 
-    /// What the processes report. The scheduler lets one process at a time write to it.
+    /// The snapshots and counts that the processes report. Only the process that has its turn writes to it.
     private final class Ledger: @unchecked Sendable {
         var committed: [ID128] = []
         var forgotten: Set<ID128> = []
@@ -42,7 +42,7 @@ struct Fleet {
     /// Runs the fleet.
     func run() -> Outcome {
         let random = SeededRandom(seed: seed)
-        // A third of the runs has no faults, so that more runs come far.
+        // A third of the runs lose no messages and kill no process, so that more processes come to their end.
         let rates =
             switch random.number(0...2) {
             case 0: FaultRates(clockJump: 50)
@@ -70,7 +70,7 @@ struct Fleet {
             case is StoreError, RepositoryError.sessionRevoked, RepositoryError.unpublishedRemoved,
                 RepositoryError.cannotCollect, RepositoryError.keepsChanging:
                 true
-            // A collector that misses a commit record stops.
+            // A collector stops if it misses a commit record. That is not a fault.
             case let error as CorruptionError: error.object.hasPrefix(ObjectNames.snapshots)
             default: false
             }
@@ -84,7 +84,7 @@ struct Fleet {
         return outcome
     }
 
-    /// Checks what is left when all processes are done.
+    /// Checks the store after all processes have ended.
     private func look(_ scheduler: Scheduler, _ ledger: Ledger, _ outcome: inout Outcome) {
         let (image, universe) = (scheduler.image, scheduler.universe)
         if let fault = Oracle.fault(image, universe) { outcome.violations.append(fault) }

@@ -1,11 +1,11 @@
-// Footprint: what a process may yet do to a store and ask of it, whatever other processes do. It has the objects that
-// the process may put, delete and read, and the folders that it may list.
+// Footprint: a set of operations that a process may do. It has the objects that the process may put, delete and read,
+// and the folders that it may list. A footprint of a process's future covers all replies that the process may get.
 //
-// Histories are many, but footprints are few. Each is kept once and known by its number.
+// There are many histories of replies but few footprints. Each footprint is kept once and known by its number.
 
-/// A set of keys or folders, by their numbers in a universe.
+/// A set of keys or of folders. A universe gives them their numbers.
 struct NumberSet: Hashable {
-    /// Numbers are below this.
+    /// All numbers are below this limit.
     static let limit = 1024
     private var bits: SIMD16<UInt64>
 
@@ -26,7 +26,7 @@ struct NumberSet: Hashable {
     func intersects(_ other: NumberSet) -> Bool { bits & other.bits != SIMD16() }
 }
 
-/// What a process may do and ask.
+/// The operations that a process may do.
 struct Footprint: Hashable {
     var puts = NumberSet()
     var deletes = NumberSet()
@@ -71,7 +71,7 @@ struct Footprints {
 
     var count: Int { all.count }
 
-    /// The footprint that does and asks nothing.
+    /// The number of the empty footprint.
     static let none: Number = 0
 
     subscript(number: Number) -> Footprint {

@@ -1,9 +1,9 @@
-// HashTables: the states that a search has seen, by hashes of 64 bits, and what it has found out about pairs of
-// numbers. Both tables are plain arrays with open addressing, because every move is looked up in them.
+// HashTables: a set of hashes, for the states that a search has visited, and a table of values for pairs of numbers.
+// Both are plain arrays with open addressing, because the search looks up every move in them.
 
-/// A set of hashes. It takes little more than eight bytes for each.
+/// A set of 64-bit hashes. It needs little more than eight bytes for each hash.
 struct HashSet64 {
-    /// The parts grow one at a time, so that the set never needs twice its memory.
+    /// The set is divided into parts. Only one part grows at a time, so that the set never needs twice its memory.
     private var parts = [Part](repeating: Part(), count: 1 << Self.partBits)
     private static let partBits: UInt64 = 6
 
@@ -38,13 +38,13 @@ struct HashSet64 {
 
     /// Adds a hash. Returns false if it was there.
     mutating func insert(_ hash: UInt64) -> Bool {
-        // Zero stands for an empty slot.
+        // Zero marks an empty slot, so the hash 0 is stored as 1.
         let value = max(hash, 1)
         return parts[Int(value >> (64 - Self.partBits))].insert(value)
     }
 }
 
-/// Values by pairs of numbers. Not both numbers of a pair may be -1.
+/// A table of values with a pair of numbers as the key. The pair (-1, -1) is not allowed.
 struct PairTable<Value> {
     private var keys = ContiguousArray<UInt64>(repeating: Self.empty, count: 1 << 10)
     private var values: ContiguousArray<Value>
@@ -52,7 +52,7 @@ struct PairTable<Value> {
     private var count = 0
     private static var empty: UInt64 { .max }
 
-    /// Makes an empty table. `filler` stands where there is no value.
+    /// Makes an empty table. `filler` fills the slots that have no value.
     init(filler: Value) {
         self.filler = filler
         values = ContiguousArray(repeating: filler, count: 1 << 10)

@@ -1,5 +1,7 @@
-// Removals of key slots at the same time: every interleaving, with each program stopped at any moment. A slot that
-// opens the repository is always left, and what stopped programs leave hinders no other program for good.
+// Programs that remove key slots at the same time, in every interleaving and with each program stopped at any moment. A
+// slot that opens the repository is always left. A stopped program leaves nothing that hinders other programs for good.
+//
+// To remove a slot, a program first puts a mark that says so. Then it looks for a slot that has no mark.
 
 import BakCodec
 import BakCore
@@ -15,23 +17,24 @@ private let cheap = PasswordCost(memoryKiB: 64, passes: 1, lanes: 1)
 private let password = SecretBytes(copying: Array("word".utf8))
 private let note = KeySlotNote(name: "name", host: "host", program: "test", created: Timestamp(seconds: 1))
 
-/// The order in which a program removes a slot.
+/// The order of the steps in which a program removes a slot. Every order but the first has a mistake.
 enum RemovalOrder: CaseIterable {
-    /// As the program does it.
+    /// The order of the real program.
     case asItIs
-    /// Deletes the slot first, and puts it back if none is left.
+    /// Deletes the slot without a mark, and puts it back if none is left.
     case deletingFirst
-    /// Looks at the other slots before it puts the mark.
+    /// Looks at the other slots before it puts its mark.
     case lookingFirst
-    /// Uses the same mark as every other removal of the slot.
+    /// Uses the same mark as every other removal of the same slot.
     case sharingMarks
     /// Reads the slots before it lists the marks.
     case slotsFirst
 }
 
-/// Removals with mistakes.
+/// Removals in the order that a case gives.
 extension Repository {
-    /// Opens a repository as another program has it open, in the same store.
+    /// Makes a repository with the state of one that is already open, as another program with the same store would have
+    /// it.
     fileprivate convenience init(_ other: Repository, on store: any ObjectStore, random: any RandomSource) {
         self.init(
             store: store, config: other.config, sealer: other.context.sealer, unlocked: other.unlocked,
@@ -77,22 +80,22 @@ extension Repository {
     }
 }
 
-/// The removals that run at the same time.
+/// Several removals that run at the same time.
 struct RemovalCase: CustomTestStringConvertible, Sendable {
     /// How many slots there are.
     var slots: Int
-    /// The slot that each program removes, by its number.
+    /// For each program, the number of the slot that it removes.
     var removed: [Int]
-    /// The slots that a killed program was about to remove.
+    /// The numbers of the slots that have a mark from a killed program.
     var left: [Int] = []
     /// True if one more program changes the password of slot 0.
     var isChanging = false
-    /// How many objects a listing shows at one moment; nil for all.
+    /// The number of objects that a listing reads in one operation; nil if it reads all of them.
     var pageCount: Int?
     var order = RemovalOrder.asItIs
     var extent = Explorer.Extent.reduced
 
-    /// Explored at every operation, the largest cases take several times as long as all others together.
+    /// The largest cases. If explored at every operation, they take several times as long as all others together.
     static let large: [RemovalCase] = {
         let isLong = getenv("BAKSTORE_SIMULATION_SEEDS") != nil
         let extent = isLong ? Explorer.Extent.reduced : .reducedChanges
@@ -160,8 +163,8 @@ struct RemovalCase: CustomTestStringConvertible, Sendable {
                 let slots = try alone(image).keySlots()
                 if slots.isEmpty { return "no key slot is left" }
                 if slots.contains(where: { $0.note == nil }) { return "a slot does not open" }
-                // All programs have stopped for good. A further one can remove these slots once it has added another
-                // that is to stay.
+                // This store is also the end if all programs stop here for good. A further program can add a slot. Then
+                // it can remove all these slots, because the new one stays.
                 let next = try alone(image)
                 let added = try next.addKeySlot(password: password, cost: cheap, note: note)
                 for slot in slots { try next.removeKeySlot(slot.id) }

@@ -1,6 +1,6 @@
-// MoveSet: the moves that may come next, a bit for each.
+// MoveSet: a set of moves that may come next, with a bit for each.
 
-/// A move of an actor, or a wish that comes true.
+/// A move: the next operation of an actor, or a wish that comes true (Explorer).
 enum Move: Hashable {
     case actor(Int)
     case wish(Int)
@@ -8,7 +8,7 @@ enum Move: Hashable {
 
 /// A set of moves.
 struct MoveSet: Equatable {
-    /// Actors have the lowest bits, then come the wishes.
+    /// The lowest bits are for actors, the others for wishes.
     private var bits: UInt64 = 0
 
     init() {}
@@ -32,7 +32,7 @@ struct MoveSet: Equatable {
     var isEmpty: Bool { bits == 0 }
     var count: Int { bits.nonzeroBitCount }
 
-    /// The first move of a set that is not empty.
+    /// The first move in the set, which must not be empty.
     var first: Move {
         let place = bits.trailingZeroBitCount
         return place < Self.actorLimit ? .actor(place) : .wish(place - Self.actorLimit)
@@ -48,7 +48,7 @@ struct MoveSet: Equatable {
 
     func subtracting(_ other: MoveSet) -> MoveSet { MoveSet(bits: bits & ~other.bits) }
 
-    /// Removes a move and returns it: the first, or the one whose place `draw` picks.
+    /// Removes a move and returns it: the first, or the one at the position that `draw` returns.
     mutating func pop(_ draw: ((Range<Int>) -> Int)? = nil) -> Move? {
         if isEmpty { return nil }
         var rest = self

@@ -1,6 +1,6 @@
-// Oracle: what must hold of a store at every moment, checked with the code that a user would restore with. Every
-// committed snapshot that is not forgotten has its files, found through a freshly read trusted index. That index names
-// no pack that is missing.
+// Oracle: what must hold of a store at every moment. The code that a restore uses checks it. Every committed snapshot
+// that is not forgotten has its files. They are found through a trusted index that is read anew. That index names no
+// missing pack.
 
 import BakCodec
 import BakCore
@@ -9,14 +9,15 @@ import BakRepository
 import BakStorage
 import TestSupport
 
-/// Checks stores.
+/// Checks stores at any moment.
 enum Oracle {
-    /// Returns what a store has lost; nil if nothing.
+    /// Returns a description of what a store has lost; nil if it has lost nothing.
     static func fault(_ image: StoreImage, _ universe: Universe) -> String? {
         do {
             let repository = try open(ActorStore.alone(image, universe))
             let (readable, unreadable) = try repository.snapshots()
-            // A snapshot that has lost its record can be brought back from its spare, so it must have its files, too.
+            // A repair can bring back a snapshot with a lost record from the record's spare. Such a snapshot must have
+            // its files, too.
             if let first = unreadable.first(where: { $0.spare == nil }) {
                 return "snapshot \(first.id.short): \(first.error)"
             }
@@ -28,7 +29,7 @@ enum Oracle {
                     }
                 } catch { return "snapshot \(snapshot.id.short): \(error)" }
             }
-            // A prune or a reader may take any copy of a blob, so each pack has to be there.
+            // A prune or a reader may use any copy of a blob, so every pack that the index names must exist.
             for pack in index.packs where !image.contains(universe.key(ObjectNames.pack(pack.id))) {
                 return "the repository: its index names pack \(pack.id.short), which is gone"
             }
@@ -44,8 +45,7 @@ enum Oracle {
 }
 
 extension StoreImage {
-    /// Returns what a store holds after `body`, beginning with `image`. Ids come from `seed`, and all packs lie in one
-    /// folder.
+    /// Returns the store after `body` has run on `image`. Ids come from `seed`, and all packs lie in one folder.
     static func after(
         _ image: StoreImage, _ universe: Universe, seed: UInt64,
         _ body: (Surroundings) throws -> Void

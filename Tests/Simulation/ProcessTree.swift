@@ -1,9 +1,12 @@
-// ProcessTree: what one process does next, given every reply that it has had so far.
+// ProcessTree: the next operation of a process, given all replies that it has had so far.
 //
-// A process is ordinary blocking code over a store. It is deterministic: its next call depends on the replies to the
-// calls before it and on nothing else. So its behaviour is a tree, in which each node is a history of replies. To find
-// out what follows an unknown node, the process runs from its start with that history. No thread is needed, and what
-// was found out serves every interleaving in which the process sees the same.
+// A process is ordinary blocking code over a store. It is deterministic: its next call depends only on the replies to
+// its earlier calls. So its behaviour is a tree, in which each node is a history of replies. If the next operation at a
+// node is unknown, the process runs again from its start and gets the replies of that history. The search needs no
+// threads, and the result serves every interleaving in which the process gets the same replies.
+//
+// At a milestone, a process states everything that it still knows of the replies so far (`Milestones`). Histories that
+// reach a milestone with the same knowledge continue as one node, because the process does the same from there on.
 
 import BakCore
 import BakStorage
@@ -11,7 +14,7 @@ import TestSupport
 
 @testable import BakRepository
 
-/// What a process has to work with.
+/// What a process gets to work with.
 struct Surroundings {
     var store: any ObjectStore
     var cache: any LocalCache
@@ -19,7 +22,7 @@ struct Surroundings {
     var random: any RandomSource
     /// Called while the process waits for others.
     var pause: @Sendable (_ nanoseconds: UInt64) -> Void = { _ in }
-    /// Told how far the process is.
+    /// Gets the milestones that the process reaches.
     var milestones = Milestones()
 }
 
@@ -32,7 +35,7 @@ struct Process: Sendable {
 /// Random ids whose packs lie in one folder, so that the other 255 folders need no listing. For one thread at a time.
 final class OneFolderRandom: RandomSource, @unchecked Sendable {
     private let base: SeededRandom
-    /// How many ids were drawn or skipped.
+    /// The number of ids that were drawn or skipped.
     private(set) var drawn = 0
 
     init(seed: UInt64) { base = SeededRandom(seed: seed) }
@@ -40,11 +43,13 @@ final class OneFolderRandom: RandomSource, @unchecked Sendable {
     func fill(_ buffer: UnsafeMutableRawBufferPointer) {
         base.fill(buffer)
         drawn += 1
-        // An id takes its first half from the first eight bytes, in the processor's byte order.
+        // An id has its first half in the first eight bytes, in the processor's byte order. Its first two hexadecimal
+        // digits name the pack's folder.
         if buffer.count == 16 { buffer[UInt16(1).littleEndian == 1 ? 7 : 0] = 0 }
     }
 
-    /// Skips ids up to a multiple of `count`. Then it does not matter how many were drawn since the last multiple.
+    /// Skips ids until the number drawn is a multiple of `count`. Then processes that drew different numbers since the
+    /// last multiple continue with the same ids.
     func skip(toMultipleOf count: Int) {
         while drawn % count != 0 { _ = ID128(from: self) }
     }
@@ -52,7 +57,7 @@ final class OneFolderRandom: RandomSource, @unchecked Sendable {
     /// The only folder that has packs.
     static let packFolder = "packs/00"
 
-    /// True of a folder for packs that never has any.
+    /// True if the folder is one of the folders for packs that always stay empty.
     static func isEmpty(_ folder: String) -> Bool { folder.hasPrefix("packs/") && folder != packFolder }
 }
 
@@ -60,13 +65,13 @@ final class OneFolderRandom: RandomSource, @unchecked Sendable {
 final class ProcessTrees {
     typealias Node = Int32
 
-    /// What follows a history.
+    /// The known continuation of a history.
     enum Next: Equatable {
         case unknown
         case operation(StoreOperation)
-        /// The same as follows another history.
+        /// The history has reached a milestone and continues as the milestone's node.
         case same(as: Node)
-        /// The process is over, well or with an error.
+        /// The process has ended. `failure` describes its error, if there was one.
         case ended(failure: String?)
     }
 
@@ -78,24 +83,25 @@ final class ProcessTrees {
     private let universe: Universe
     private var processes: [(process: Process, seed: UInt64)] = []
     private var nexts = ContiguousArray<Next>()
-    /// The operations in `nexts`; nil where none comes next or none is known.
+    /// The operations in `nexts`; nil if the process ends or reaches a milestone there, or if the next operation is
+    /// unknown.
     private var operations = ContiguousArray<StoreOperation?>()
     private var parents: [Node] = []
     private var replies: [StoreReply?] = []
     private var trees = ContiguousArray<Int32>()
     private var children: [Edge: Node] = [:]
-    /// The nodes at milestones, by the process and what it knows.
+    /// The nodes of milestones, by the process's number and its knowledge.
     private var milestones: [[String]: Node] = [:]
-    /// The nodes that lead to a milestone's node, apart from its parent.
+    /// For each milestone's node, the nodes that lead to it besides its parent.
     private var others: [Node: [Node]] = [:]
-    /// True if histories stay apart at milestones.
+    /// True if milestones are ignored, so that every history stays a node of its own.
     var ignoresMilestones = false
-    /// What each node's process may yet do, from there on, as far as that is known.
+    /// For each node, the known part of its future: the footprint of everything that the process may do from there on.
     private var futures = ContiguousArray<Footprints.Number>()
     private(set) var footprints = Footprints()
-    /// How often more became known about a future.
+    /// The number of times that a future has grown.
     private(set) var growth = 0
-    /// How often a process was run.
+    /// The number of times that a process has been run.
     private(set) var runCount = 0
 
     init(_ universe: Universe) { self.universe = universe }
@@ -117,19 +123,19 @@ final class ProcessTrees {
         return child
     }
 
-    /// Finds out what the process at `node` does next, and moves `node` to the one that stands for all that are the
-    /// same. If that is not known yet, runs the process to its end on `image`, as if no other process did anything any
-    /// more.
+    /// Returns how the process continues at `node`. If it reaches milestones there, moves `node` to the last
+    /// milestone's node. If the continuation is unknown, runs the process from its start to `node`, and then to its end
+    /// on `image`, as if the other processes had all stopped.
     func next(_ node: inout Node, _ image: @autoclosure () -> StoreImage) throws -> Next {
         if nexts[Int(node)] == .unknown { try run(to: node, then: image()) }
         while case .same(let other) = nexts[Int(node)] { node = other }
         return nexts[Int(node)]
     }
 
-    /// Returns the operation that comes next at a node; nil if none does or none is known.
+    /// Returns the next operation at a node; nil if there is none or it is unknown.
     func operation(_ node: Node) -> StoreOperation? { operations[Int(node)] }
 
-    /// Returns the number of a node's process, in the order in which processes were added.
+    /// Returns the number of a node's process. Processes are numbered in the order in which they were added.
     func process(of node: Node) -> Int { Int(trees[Int(node)]) }
 
     /// Returns a footprint with one more operation.
@@ -150,10 +156,10 @@ final class ProcessTrees {
         return Node(nexts.count - 1)
     }
 
-    /// Returns the number of the footprint that a process may yet have from a node on, as far as that is known.
+    /// Returns the number of the known future at a node.
     func future(_ node: Node) -> Footprints.Number { futures[Int(node)] }
 
-    /// Records that more may be done at a node, and so at all nodes that lead there.
+    /// Adds a footprint to the future of a node and of all nodes that lead to it.
     private func learn(_ footprint: Footprints.Number, at node: Node) {
         var waiting = [node]
         while let node = waiting.popLast() {
@@ -169,7 +175,8 @@ final class ProcessTrees {
 
     // MARK: Learning
 
-    /// Records what comes next at a node, if that was not known. Returns nil, or what was known instead.
+    /// Records the continuation at a node if it was unknown. Returns nil if the node now continues with `next`;
+    /// otherwise returns the continuation that was known.
     fileprivate func note(_ next: Next, at node: Node) -> Next? {
         if nexts[Int(node)] == .unknown {
             nexts[Int(node)] = next
@@ -181,7 +188,8 @@ final class ProcessTrees {
         return nexts[Int(node)] == next ? nil : nexts[Int(node)]
     }
 
-    /// Returns the milestone's node that a process reaches at `node`; nil if something else is known to come there.
+    /// Returns the node of the milestone that a process reaches at `node`; nil if the known continuation at `node` is
+    /// not a milestone.
     fileprivate func milestone(at node: Node, _ knowledge: () -> [String]) -> Node? {
         if nexts[Int(node)] == .unknown {
             let key = [String(trees[Int(node)])] + knowledge()
@@ -199,7 +207,7 @@ final class ProcessTrees {
         return milestone
     }
 
-    /// Returns the nodes on a path to a node, the last one first. With `random`, draws one of several paths.
+    /// Returns the nodes on a path to a node, with the last node first. With `random`, draws one of several paths.
     private func way(to target: Node, _ random: SeededRandom?) -> [Node] {
         var (way, place) = ([target], target)
         while parents[Int(place)] >= 0 {
@@ -220,8 +228,9 @@ final class ProcessTrees {
         if let fault = run.run(process, seed: seed) { throw SimulationFault("\(process.name): \(fault)") }
     }
 
-    /// Repeats random paths to known nodes, also through milestones with another past than their first. Throws if a
-    /// process does something else than is known of it.
+    /// Runs processes again along random paths to known nodes. At a milestone, a path may continue from any history
+    /// that reaches it. Throws if a process does not do what its tree says. That would show that a milestone leaves out
+    /// some knowledge.
     func audit(_ count: Int, _ random: SeededRandom) throws {
         for _ in 0..<count {
             let target = Node(random.number(0...nexts.count - 1))
@@ -230,21 +239,21 @@ final class ProcessTrees {
     }
 }
 
-/// A run of a process along a history, and then on a store of its own.
+/// A run of a process. It gets the replies of a history first, and then the replies of a store of its own.
 private final class ProcessRun {
     private let trees: ProcessTrees
     private let universe: Universe
-    /// The present node, and the nodes to come, the next one last.
+    /// The present node, and the nodes still to come, with the next node last.
     private var place: ProcessTrees.Node
     private var way: [ProcessTrees.Node]
-    /// What the store holds after the history; nil to stop there.
+    /// The store after the history; nil if the run stops there.
     private var image: StoreImage?
     private var fault: String?
     private var isOver = false
     private var calls = 0
     private let cache = MemoryCache()
     private let time = SimulatedTime()
-    /// A process that asks for more than this many calls is stuck.
+    /// A process that makes more calls than this counts as endless.
     private static let callLimit = 5000
 
     init(_ trees: ProcessTrees, _ universe: Universe, way: [ProcessTrees.Node], _ image: StoreImage?) {
@@ -252,7 +261,7 @@ private final class ProcessRun {
         place = self.way.removeLast()
     }
 
-    /// Runs the process. Returns what it does that differs from what is known; nil if nothing.
+    /// Runs the process. Returns a description of the first difference from its known tree; nil if there is none.
     func run(_ process: Process, seed: UInt64) -> String? {
         let random = OneFolderRandom(seed: seed)
         let store = ActorStore(universe, process: "\(seed)") { [self] in call($0) }
@@ -291,11 +300,12 @@ private final class ProcessRun {
         return .failed(.dead)
     }
 
-    /// Notes a milestone. A process has more than the knowledge that it states: its cache, its clock, and how many ids
-    /// it has drawn.
+    /// Notes a milestone. Besides the knowledge that a process states, it has its cache, its clock, and the number of
+    /// ids that it has drawn. All of these make up the milestone.
     private func reach(_ name: String, _ random: OneFolderRandom, _ knowledge: () -> [String]) {
         if isOver || trees.ignoresMilestones { return }
-        // When a backup begins again, it makes no difference how many ids it drew before.
+        // Where a backup begins again, histories may differ only in the number of ids drawn. Rounding that number up
+        // makes most of these histories equal.
         if ["registered", "closed"].contains(name) { random.skip(toMultipleOf: 8) }
         let milestone = trees.milestone(at: place) {
             let files = cache.contents.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
@@ -310,7 +320,7 @@ private final class ProcessRun {
     }
 }
 
-/// The simulation itself cannot go on.
+/// An error of the simulation itself, which cannot continue.
 struct SimulationFault: Error, CustomStringConvertible {
     let description: String
     init(_ description: String) { self.description = description }

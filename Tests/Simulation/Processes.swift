@@ -1,4 +1,4 @@
-// The simulated processes. They run the same code as the program's commands.
+// The simulated processes. They call the same code as the program's commands.
 
 import BakCodec
 import BakCore
@@ -26,11 +26,11 @@ extension Process {
 
     /// Backs up the files with the given numbers, and calls `onCommit` with each snapshot.
     ///
-    /// - Parameters:
-    ///   - hasParent: true if files of the newest snapshot are taken over, as in a second backup.
+    /// - Parameters: - hasParent: true if the backup takes over files from the newest snapshot, as a second backup
+    ///   does.
     ///   - checkpoint: the number of files after which a partial snapshot is committed.
     ///   - sessionLimit: how many sessions the backup begins before it gives up.
-    ///   - closes: true if the backup closes its sessions at its end, as `Backup` does, whatever ended it.
+    /// - closes: true if the backup closes its sessions at its end, however it ends, as `Backup` does.
     static func backup(
         _ numbers: [Int], hasParent: Bool = false, checkpoint: Int? = nil, sessionLimit: Int = .max,
         closes: Bool = false, faults: ProtocolFaults = ProtocolFaults(), sweepFault: SweepFault? = nil,
@@ -43,7 +43,7 @@ extension Process {
             store?.sweepFault = sweepFault
             let repository = try surroundings.open()
             var kept = BackupSession.KeptPacks()
-            // After a collection has ended its session, a backup begins again and keeps its packs, as `Backup` does.
+            // If a collection has ended the session, the backup begins again and keeps its packs, as `Backup` does.
             for attempt in 1... {
                 faults.milestones = surroundings.milestones.inside(
                     ["attempt \(attempt) \(store?.sessionsLeft ?? 0)"])
@@ -60,7 +60,7 @@ extension Process {
         }
     }
 
-    /// Prunes until nothing is unused. With `isOneRound`, its time is up when it has decided a round.
+    /// Prunes until nothing is unused. With `isOneRound`, the time limit ends the prune when it has decided one round.
     static func prune(
         graceSeconds: UInt64 = 0, isOneRound: Bool = false, faults: ProtocolFaults = ProtocolFaults(),
         ignoresSpares: Bool = false,
@@ -95,7 +95,7 @@ extension Process {
         }
     }
 
-    /// Takes back the forgotten snapshot that `choose` picks.
+    /// Takes back the forgotten snapshot that `choose` returns.
     static func takeBack(
         faults: ProtocolFaults = ProtocolFaults(),
         onCommit: @escaping @Sendable (CommitRecord) -> Void = { _ in },
@@ -111,10 +111,11 @@ extension Process {
         }
     }
 
-    /// What happens to a commit record.
+    /// The ways to lose or damage a commit record.
     enum RecordLoss: Int { case deleted, cut, cutToATombstonesLength, changed }
 
-    /// Loses or damages the commit record of a snapshot that has a spare. `choose` picks the snapshot by its place.
+    /// Loses or damages the commit record of a snapshot that has a spare. `choose` gets the number of such snapshots,
+    /// and returns the index of one.
     static func lose(
         _ loss: RecordLoss, _ choose: @escaping @Sendable (_ count: Int) -> Int
     ) -> Process {
@@ -141,7 +142,7 @@ extension Process {
         Process(name: "lose") { try $0.store.delete(snapshot) }
     }
 
-    /// Removes what stopped writers left unpublished.
+    /// Removes the unpublished objects of writers that stopped.
     static func sweep(_ fault: SweepFault? = nil) -> Process {
         Process(name: "sweep") { surroundings in
             (surroundings.store as? ActorStore)?.sweepFault = fault
@@ -154,7 +155,7 @@ extension Process {
         _ = try RepairSnapshots(try surroundings.open(), RepairRequest(host: "host", program: "test")).run()
     }
 
-    /// Reads every snapshot. A snapshot that cannot be read must have been forgotten meanwhile.
+    /// Reads every snapshot. Reports a fault if it cannot read a snapshot that was not forgotten meanwhile.
     static func read(onFault: @escaping @Sendable (String) -> Void) -> Process {
         Process(name: "read") { surroundings in
             let repository = try surroundings.open()
@@ -209,7 +210,7 @@ private struct BackupOfNumbers {
         onCommit(record)
     }
 
-    /// Returns the chunks of the newest snapshot's files. A snapshot that cannot be read is no parent.
+    /// Returns the chunks of the newest snapshot's files. A snapshot that cannot be read is not used as a parent.
     private func parentEntries() throws -> [Int: BlobReference] {
         var known: [Int: BlobReference] = [:]
         guard let parent = try repository.snapshots().readable.last else { return known }
@@ -226,7 +227,7 @@ private struct BackupOfNumbers {
     }
 }
 
-/// Gives a source of randomness a concrete type.
+/// A concrete type for any source of randomness, for callers that need one.
 struct ForwardedRandom: RandomSource {
     let base: any RandomSource
     func fill(_ buffer: UnsafeMutableRawBufferPointer) { base.fill(buffer) }

@@ -1,7 +1,7 @@
 // ProtocolCase: the small repository of the exhaustive search. Its packs, snapshots and processes are those of
-// Tests/Model. One pack has the chunks of files 1 and 2, snapshot X has both files, and snapshot Y has file 1. Once X
-// is forgotten, file 2 is dead in a pack that is worth repacking. A backup of file 2 alone then wants what is dead
-// there.
+// Tests/Model. One pack has the chunks of files 1 and 2. Snapshot X has both files, and snapshot Y has file 1. After X
+// is forgotten, no snapshot needs file 2, and its pack is worth repacking. A backup of file 2 then wants a chunk that a
+// prune may be deleting.
 
 import BakCore
 import BakFormat
@@ -11,48 +11,51 @@ import Testing
 
 @testable import BakRepository
 
-/// A case to explore.
+/// A case that the search explores.
 struct ProtocolCase: CustomTestStringConvertible, Sendable {
-    /// The files of each backup.
+    /// The numbers of the files in each backup.
     var backups: [[Int]]
     var prunes: Int
-    /// True if snapshots may be forgotten at any time or never. Otherwise X is forgotten before any process begins.
+    /// True if any snapshot but Y may be forgotten at any time or never. Otherwise X is forgotten before any process
+    /// begins.
     var forgetsAtAnyTime = false
     var extent = Explorer.Extent.reduced
     /// How many sessions a backup begins before it gives up; nil for no limit.
     var sessions: Int?
-    /// True if a prune's time is up when it has decided a round.
+    /// True if the time limit ends a prune when it has decided one round.
     var isOneRound = false
     /// How many processes take back X, which is forgotten before any process begins.
     var takers = 0
-    /// True if backups close their sessions at their end.
+    /// Number of processes that take back X, which is forgotten before any process begins.
     var closes = false
-    /// How many processes sweep temporaries. Without any, there are no temporaries.
+    /// True if backups close their sessions when they end.
     var sweepers = 0
-    /// The rule about temporaries that is left out; nil for none.
+    /// Number of processes that sweep temporaries. If it is 0, puts make no temporaries.
     var sweepFault: SweepFault?
-    /// How Y's commit record is lost; nil if it is not.
+    /// The rule about temporaries that processes break; nil for none.
     var loss: Loss?
-    /// True if prunes do not see spares.
+    /// The way in which Y's commit record is lost; nil if it is not lost.
     var ignoresSpares = false
     var faults = ProtocolFaults()
 
-    /// How a commit record is lost.
+    /// The way in which a commit record is lost.
     enum Loss {
-        /// At any time, while its spare is there.
+        /// The record may be lost at any time. Its spare stays.
         case spared
-        /// Before any process begins, together with its spare. Only the newest decision shows that it existed.
+        /// The record and its spare are lost before any process begins. Only the newest decision shows that the record
+        /// existed.
         case counted
     }
 
-    /// File 2 is dead in a pack that is worth repacking once X is forgotten. File 1 is also in Y. File 3 is in no
+    /// One backup of file 2. No snapshot needs file 2 once X is forgotten, and its pack is then worth repacking. In
+    /// `two`, the second backup has file 1, which is also in Y. In `twins`, both backups have file 3, which is in no
     /// snapshot.
     static let one = [[2]]
     static let two = [[2], [1]]
     static let twins = [[3], [3]]
 
-    /// The largest cases do without spares of commit records, which add a change to each backup and each prune. The
-    /// other cases and the fleets test the spares.
+    /// The largest cases do without spares of commit records, because spares add a change to each backup and each
+    /// prune. The other cases and the fleets cover spares.
     private static let spareless: ProtocolFaults = {
         var faults = ProtocolFaults()
         faults.withoutSpares = true
@@ -86,7 +89,7 @@ struct ProtocolCase: CustomTestStringConvertible, Sendable {
         ProtocolCase(
             backups: one, prunes: 2, extent: .reducedChanges, sessions: 2, isOneRound: true, takers: 1,
             closes: true),
-        // Too many processes for a full search, so the number of interruptions is bounded.
+        // These cases have too many processes for a full search, so the number of interruptions is bounded.
         ProtocolCase(
             backups: two, prunes: 2, forgetsAtAnyTime: true, extent: .bounded(interruptions: 1)),
         ProtocolCase(
@@ -134,8 +137,8 @@ struct ProtocolCase: CustomTestStringConvertible, Sendable {
         return (backups + takers + prunes + sweepers + losers).map { .init(processes: [$0]) }
     }
 
-    /// Explores at most `limit` states, with a seed in a random order. Then repeats `auditCount` random paths through
-    /// what was found out about the processes. Calls `onProgress` for every millionth state.
+    /// Explores at most `limit` states. With a seed, tries moves in a random order. Then repeats `auditCount` random
+    /// paths through the process trees. Calls `onProgress` after every millionth state.
     func explore(
         limit: Int = .max, seed: UInt64? = nil, auditCount: Int = 1000,
         onProgress: @escaping (Explorer.Outcome) -> Void = { _ in }
@@ -176,7 +179,8 @@ struct ProtocolCase: CustomTestStringConvertible, Sendable {
         explorer.extent = extent
         explorer.onProgress = onProgress
         explorer.effects = { Self.effects(of: $0, universe) }
-        // The lost record may be found again, and with it nothing is missing.
+        // Checks see the store with the lost record put back, because it may be found again. Nothing may be missing
+        // then.
         func whole(_ image: StoreImage) -> StoreImage {
             var image = image
             if let lost { _ = image.apply(.put(lost), universe) }
@@ -198,9 +202,9 @@ struct ProtocolCase: CustomTestStringConvertible, Sendable {
         return outcome
     }
 
-    /// Returns what changes of an object may do to what the oracle checks. A process puts a pack or an index segment
-    /// before the object that makes it count, so the put itself changes nothing. Forgetting a snapshot ends what is
-    /// wrong with it, but it need not be forgotten.
+    /// Returns how puts and deletions of an object may change what the oracle finds. A process puts a pack or an index
+    /// segment before the object that makes it count, so that put changes nothing by itself. A forget marker can end a
+    /// fault in its snapshot, but it does not count as healing, because the snapshot need not be forgotten.
     private static func effects(of key: Universe.Key, _ universe: Universe) -> VisibleChanges.Effects {
         switch universe.folders[Int(universe.folderOfKey[Int(key)])] {
         case OneFolderRandom.packFolder, ObjectNames.index: .deletionHarms
@@ -211,8 +215,8 @@ struct ProtocolCase: CustomTestStringConvertible, Sendable {
         }
     }
 
-    /// Loses a commit record and its spare once a decision counts its session. Leaves garbage to collect. Returns the
-    /// record.
+    /// Lets a prune decide, so that the decision counts the session of `snapshot`. Then loses the snapshot's commit
+    /// record and spare. Leaves garbage to collect. Returns the lost record.
     private func lose(
         _ snapshot: ObjectKey?, from image: inout StoreImage, _ universe: Universe,
         marker: (ObjectKey) -> StoreImage.Object?

@@ -1,5 +1,5 @@
-// The store protocol, run by the real code. No interleaving loses anything, and the tests notice each step that is left
-// out. The long forms run with tools/simulate.
+// The store protocol, run by the real code. No interleaving loses anything. If one step of the protocol is left out,
+// the tests find the loss. `tools/simulate` runs the long forms.
 
 import Glibc
 import TestSupport
@@ -7,7 +7,7 @@ import Testing
 
 @testable import BakRepository
 
-/// Returns a number from the environment.
+/// Returns a number from an environment variable; nil if it is not set to a number.
 private func number(_ name: String) -> Int? { getenv(name).flatMap { Int(String(cString: $0)) } }
 
 /// A protocol with one step left out.
@@ -37,7 +37,7 @@ struct BrokenProtocol: CustomTestStringConvertible, Sendable {
 }
 
 @Suite struct ProtocolTests {
-    /// How many seeds and states are tried: few, unless the environment says otherwise.
+    /// The number of fleets to run. It is small unless the environment sets it.
     private static let seedCount = number("BAKSTORE_SIMULATION_SEEDS") ?? 60
     private static let isLong = number("BAKSTORE_SIMULATION_SEEDS") != nil
     private static let stateLimit = number("BAKSTORE_SIMULATION_STATES") ?? 2000
@@ -57,7 +57,7 @@ struct BrokenProtocol: CustomTestStringConvertible, Sendable {
         print(
             "\(Self.seedCount) fleets: \(operations) operations, \(deleted) packs deleted, \(copied) bytes copied"
         )
-        // The runs came far enough to be worth something.
+        // The fleets did enough work to be a meaningful test.
         #expect(operations > 300 * Self.seedCount)
         #expect(deleted > Self.seedCount / 2)
         #expect(copied > 0)
@@ -80,7 +80,7 @@ struct BrokenProtocol: CustomTestStringConvertible, Sendable {
         #expect(found != nil)
     }
 
-    /// The search finds the loss as well, in the smallest case where the step matters.
+    /// The search also finds each loss, in the smallest case in which the missing step matters.
     @Test(arguments: BrokenProtocol.all)
     func whatIsLostWithoutAStepIsSearchedOut(_ broken: BrokenProtocol) throws {
         let faults = broken.faults
@@ -93,7 +93,7 @@ struct BrokenProtocol: CustomTestStringConvertible, Sendable {
         #expect(found.hasPrefix("snapshot") || found.hasPrefix("the repository"))
     }
 
-    /// A temporary is taken too early, or its loss is not noticed.
+    /// Either a sweep takes a temporary too early, or a writer does not notice that its temporary is gone.
     @Test(arguments: SweepFault.allCases)
     func aRuleOfTemporariesLeftOutIsFound(_ fault: SweepFault) throws {
         let few = ProtocolCase(
@@ -112,7 +112,7 @@ struct BrokenProtocol: CustomTestStringConvertible, Sendable {
         #expect(fleet != nil)
     }
 
-    /// If a prune does not miss a lost record, it deletes what only that record's snapshot needs.
+    /// If a prune does not notice that a record is lost, it deletes data that only that record's snapshot needs.
     @Test(arguments: [ProtocolCase.Loss.spared, .counted])
     func aRecordThatIsNotMissedIsFound(_ loss: ProtocolCase.Loss) throws {
         var few = ProtocolCase(
@@ -130,22 +130,22 @@ struct BrokenProtocol: CustomTestStringConvertible, Sendable {
             ? ProtocolCase(backups: ProtocolCase.one, prunes: 1, forgetsAtAnyTime: true)
             : ProtocolCase(backups: ProtocolCase.one, prunes: 1, sessions: 2, isOneRound: true)
         let outcome = try explore(few, limit: .max)
-        // Without the reduction there are many times as many states, but no other ends.
+        // Without the reduction, the search visits many more states but finds the same ends.
         few.extent = .all
         let all = try explore(few, limit: .max)
         #expect(outcome.ends == all.ends)
         #expect(outcome.states * 2 < all.states)
     }
 
-    /// A snapshot that was taken back is whole in every interleaving with a prune, and stays so.
+    /// A snapshot that was taken back is complete in every interleaving with a prune, and stays complete.
     @Test func everyInterleavingOfATakingBackAndAPruneLosesNothing() throws {
         let outcome = try explore(
             ProtocolCase(backups: [], prunes: 1, isOneRound: true, takers: 1), limit: .max)
         #expect(outcome.isExhausted && outcome.ends.count > 1)
     }
 
-    /// What a process still has to close is part of what it knows. The search's own order soon comes to a session that
-    /// a prune has ended while its snapshot was looked up.
+    /// The sessions that a process still has to close are part of its knowledge at a milestone. The search's fixed
+    /// order soon reaches a session that a prune has ended during the lookup of its snapshot.
     @Test func whoHasMoreToCloseIsAnotherState() throws {
         let few = ProtocolCase(
             backups: ProtocolCase.one, prunes: 1, sessions: 2, isOneRound: true, takers: 1)
@@ -161,7 +161,7 @@ struct BrokenProtocol: CustomTestStringConvertible, Sendable {
     @discardableResult
     private func explore(_ few: ProtocolCase, limit: Int) throws -> Explorer.Outcome {
         let what = few.testDescription
-        // A search that is cut short draws its order, so that it goes everywhere a little.
+        // A search that stops at a limit draws its order, so that it visits states in all regions.
         let seed = Self.isLong ? nil : TestSeed.random(what).next()
         let outcome = try few.explore(limit: limit, seed: seed, auditCount: Self.isLong ? 100_000 : 100) {
             print("\(what): \(Self.summary($0))")

@@ -1,5 +1,5 @@
-// The reduced search has the same results as the full one. Each case has small random processes and is searched in both
-// ways.
+// The reduced search gives the same results as the full search. Each case has a few small random processes, and both
+// searches explore it.
 
 import BakCore
 import BakStorage
@@ -8,7 +8,7 @@ import Testing
 
 @testable import BakRepository
 
-/// A case of small processes on few objects.
+/// A case of small processes that work on few objects.
 private struct ToyCase {
     private static let folders = ["a", "b", "c"]
     private static let names = ["1", "2", "3"]
@@ -18,7 +18,7 @@ private struct ToyCase {
         ObjectKey("\(Self.folders[random.number(0...2)])/\(Self.names[random.number(0...2)])")
     }
 
-    /// Makes a process that depends on one small number. Every reply that it gets goes into this number.
+    /// Makes a process whose next call depends only on one small number. Every reply changes this number.
     private static func process(_ seed: UInt64, actor: Int, steps: Int) -> Process {
         Process(name: "toy") { surroundings in
             var known = seed % 5
@@ -26,7 +26,7 @@ private struct ToyCase {
                 surroundings.milestones.reached("step \(step)", ["\(known)"])
                 let random = SeededRandom(seed: seed &+ UInt64(step) << 32 &+ known << 48)
                 let told = try Self.call(surroundings.store, random, actor)
-                // Now and then the process forgets everything.
+                // Sometimes the process forgets the number, so that histories join.
                 known = random.oneIn(6) ? 0 : (known &* 7 &+ UInt64(told)) % 5
             }
             let bytes: [UInt8] = [UInt8(known)]
@@ -58,7 +58,7 @@ private struct ToyCase {
         var isFaulty = false
     }
 
-    /// Searches the case. Also returns how many states there were.
+    /// Searches the case. Returns the result and the number of states visited.
     func search(_ extent: Explorer.Extent) throws -> (Result, states: Int) {
         let random = SeededRandom(seed: seed)
         let universe = Universe()
@@ -121,7 +121,7 @@ private struct ToyCase {
         #expect(faulty > 20 && faulty < 380)
     }
 
-    /// A process that depends on something that it claims to have forgotten.
+    /// A process that still uses knowledge which it does not state at a milestone.
     @Test func whoHidesWhatItKnowsIsFound() throws {
         let universe = Universe()
         let liar = Process(name: "liar") { surroundings in

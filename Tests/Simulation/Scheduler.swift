@@ -1,11 +1,11 @@
-// Scheduler: runs many processes as threads. One at a time moves, up to its next store operation. A seed decides which
-// process is next and what goes wrong, so the same seed gives the same run.
+// Scheduler: runs many processes as threads. Only one thread runs at a time. After each store operation, a seed decides
+// which process runs next and what goes wrong, so the same seed gives the same run.
 
 import BakCore
 import BakStorage
 import TestSupport
 
-/// How often things go wrong: once in this many operations, or never if it is 0.
+/// The rates of faults. A rate of n means one fault in n operations on average; 0 means none.
 struct FaultRates {
     /// A request or a reply is lost, and the process gets an error.
     var loss = 0
@@ -17,15 +17,15 @@ struct FaultRates {
 
 /// Runs processes in one seeded interleaving.
 final class Scheduler: @unchecked Sendable {
-    /// A process that waits for its turn, or has it.
+    /// The thread of one actor, which waits for its turn or has it.
     private final class Lane: @unchecked Sendable {
         let number: Int
         let monitor = Monitor()
         var hasTurn = false
         var isOver = false
-        /// True if its process has been killed. The process's calls do nothing any more.
+        /// True if the lane's present process has been killed. Its calls have no effect from then on.
         var isDead = false
-        /// The highest one goes first, where priorities decide.
+        /// The priority. Under the policy `priorities`, the lane with the highest priority has the next turn.
         var priority = 0
         var time = SimulatedTime()
         var name = ""
@@ -42,22 +42,22 @@ final class Scheduler: @unchecked Sendable {
     private var lanes: [Lane] = []
     private let ended = Monitor()
     private var hasEnded = false
-    /// What the store holds.
+    /// The objects in the store.
     private(set) var image: StoreImage
-    /// How many operations there have been.
+    /// The number of operations so far.
     private(set) var operationCount = 0
-    /// What violates a rule.
+    /// Descriptions of all violations so far.
     private(set) var violations: [String] = []
-    /// The operations so far, for a look into a violation.
+    /// The operations so far, to explain a violation.
     private(set) var trace: [String] = []
     /// True if `trace` is kept.
     var isTraced = false
     /// Called after each deletion.
     var afterDeletion: ((StoreImage) -> Void)?
-    /// A run of more operations than this counts as endless.
+    /// A run with more operations than this counts as endless.
     private static let operationLimit = 100_000
 
-    /// - Parameter makeImage: makes what is in the store at first, with the numbers of `universe`.
+    /// - Parameter makeImage: makes the first store, with the numbers of `universe`.
     init(seed: UInt64, rates: FaultRates, _ makeImage: (Universe) -> StoreImage) {
         random = SeededRandom(seed: seed)
         self.rates = rates
@@ -65,7 +65,7 @@ final class Scheduler: @unchecked Sendable {
         image = makeImage(universe)
     }
 
-    /// Returns a number that the run may depend on.
+    /// Returns a random number that the seed determines.
     func draw(_ range: ClosedRange<Int>) -> Int { random.number(range) }
 
     /// Notes a violation.
@@ -153,7 +153,7 @@ final class Scheduler: @unchecked Sendable {
 
     // MARK: Turns
 
-    /// Gives the turn to a lane that is not over, perhaps to the same one.
+    /// Gives the turn to a lane that has not ended. It may be the same lane.
     private func passTurn(from lane: Lane) {
         guard let next = choose(lane) else {
             ended.locked {

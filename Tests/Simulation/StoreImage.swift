@@ -1,5 +1,5 @@
-// StoreImage: what a store holds at one moment, as a value that is cheap to copy and to compare. Keys and contents are
-// numbers of one `Universe`, so a store of forty objects is forty pairs of numbers and one hash.
+// StoreImage: the objects in a store at one moment, as a value that is cheap to copy and to compare. A `Universe` gives
+// each key and each content a number, so a store of forty objects is forty pairs of numbers and one hash.
 
 import BakCodec
 import BakStorage
@@ -22,7 +22,7 @@ final class Universe {
     private var contentHashes: [UInt64] = []
     private(set) var listings: [[StoreImage.Object]] = []
     private var keyNumbers: [String: Key] = [:]
-    /// True if every object that a process puts is a temporary first.
+    /// True if every put first writes a temporary.
     var hasTemporaries = false
     private var folderNumbers: [String: Int32] = [:]
     private var contentNumbers: [[UInt8]: Content] = [:]
@@ -70,7 +70,7 @@ final class Universe {
 
     private static func hash(_ bytes: [UInt8]) -> UInt64 { bytes.withUnsafeBytes(Checksum.xxh3_64) }
 
-    /// Mixes two numbers by the finalizer of SplitMix64.
+    /// Mixes two numbers with the finalizer of SplitMix64.
     static func mix(_ first: UInt64, _ second: UInt64) -> UInt64 {
         var mixed = first &+ second &* 0x9e37_79b9_7f4a_7c15
         mixed = (mixed ^ mixed >> 30) &* 0xbf58_476d_1ce4_e5b9
@@ -90,10 +90,10 @@ struct StoreImage {
     private(set) var objects = ContiguousArray<Object>()
     /// The keys of the objects.
     private(set) var keys = NumberSet()
-    /// A hash that is equal for equal objects, in whatever order they came.
+    /// A hash of the objects. It does not depend on the order in which they were put.
     private(set) var hash: UInt64 = 0
 
-    /// Returns the place of a key, or where it would be.
+    /// Returns the index of a key in `objects`, or the index at which it belongs.
     private func place(_ key: Universe.Key) -> Int {
         var low = 0
         var high = objects.count
@@ -135,17 +135,17 @@ struct StoreImage {
     }
 }
 
-/// A call on the shared store. It happens all at once.
+/// A call on the shared store. It is atomic.
 enum StoreOperation: Hashable {
     case put(StoreImage.Object)
     /// Makes one staged object visible.
     case publish(StoreImage.Object)
-    /// Gives an object's temporary the object's name.
+    /// Turns an object's temporary into the object.
     case name(StoreImage.Object, Temporary)
     case size(Universe.Key)
     case read(Universe.Key, offset: Int, count: Int)
     case list(folder: Int32)
-    /// Lists at most `count` objects of a folder, in order, beginning after a key.
+    /// Lists at most `count` objects of a folder in order, beginning after a key.
     case listPage(folder: Int32, after: Universe.Key?, count: Int)
     case delete(Universe.Key)
 
@@ -174,7 +174,7 @@ enum StoreOperation: Hashable {
 }
 
 extension Universe {
-    /// Returns a key in a few characters.
+    /// Returns a short name of a key, for reports.
     func name(_ key: Key) -> String {
         keys[Int(key)].description.split(separator: "/").map { part in
             part.split(separator: "-").map { $0.prefix(12) }.joined(separator: "-")
@@ -203,7 +203,7 @@ enum StoreReply: Hashable {
     }
 }
 
-/// Why a call failed although the store would have done it, or did it.
+/// Why a call failed. The store may or may not have carried it out.
 enum StoreFailure: Hashable {
     /// The request or its reply was lost on the way.
     case lost

@@ -1,4 +1,4 @@
-// StoreImages: the stores that a search reaches. Each is kept once and known by its number.
+// StoreImages: all stores that a search reaches. Each is kept once and known by its number.
 
 /// All stores that a search has reached.
 struct StoreImages {

@@ -1,14 +1,14 @@
-// Temporaries: an object that is put is first a file of another name, as in a real folder. The file's name says which
-// session it belongs to, and a sweep relies on that.
+// Temporaries: before a put makes an object, it writes a file with another name, as in a real folder. This name
+// contains the session to which the temporary belongs, and a sweep relies on that.
 
 import BakFormat
 import BakCore
 import BakRepository
 import BakStorage
 
-/// A file that is to become an object.
+/// A file that its writer will turn into an object.
 struct Temporary: Hashable {
-    /// The objects that tell what has become of the temporary's session.
+    /// The keys whose objects show whether the temporary's session has ended.
     struct Owner: Hashable {
         var session: Universe.Key
         var outcome: Universe.Key
@@ -22,7 +22,7 @@ struct Temporary: Hashable {
     var key: Universe.Key
     var owner: Owner?
 
-    /// - Parameter process: tells apart processes that put the same object and belong to no session.
+    /// - Parameter process: distinguishes the temporaries of processes that put the same object without a session.
     init(_ key: ObjectKey, of session: ID128?, process: String, _ universe: Universe) {
         let name = key.description.split(separator: "/").joined(separator: "-")
         self.key = universe.key(
@@ -35,26 +35,26 @@ struct Temporary: Hashable {
         }
     }
 
-    /// Returns the session that a temporary belongs to, by its name.
+    /// Returns the session in a temporary's name.
     static func session(of key: ObjectKey) -> ID128? {
         key.description.dropFirst(folder.count + 1).split(separator: ".").first.flatMap { ID128(String($0)) }
     }
 }
 
-/// A rule that a sweep, or a writer of temporaries, leaves out.
+/// A rule that a sweep or a writer breaks.
 enum SweepFault: CaseIterable {
-    /// A sweep goes by a clock, whatever session a temporary belongs to.
+    /// A sweep goes by the age of a temporary alone, not by its session.
     case byClock
-    /// A sweep takes the temporaries of a session that has not committed.
+    /// A sweep removes the temporaries of a session that may still commit.
     case ofUndecided
-    /// A sweep lists the sessions before the temporaries.
+    /// A sweep lists the sessions before the temporaries. A session that begins in between then seems to have ended.
     case sessionsFirst
     /// A writer does not notice that its temporary is gone.
     case unnoticed
 }
 
 extension StoreImage {
-    /// True if the session's record is there and nothing says how the session ended.
+    /// True if the session may still commit: its record exists and nothing says that it has ended.
     func mayCommit(_ owner: Temporary.Owner) -> Bool {
         contains(owner.session) && !contains(owner.outcome) && !contains(owner.spare)
     }

@@ -1,17 +1,17 @@
-// StoreConformance: what every object store must do, whatever lies behind it. The same suite runs over the folder
-// store, over the simulated store on which the proofs of the store protocol rest, and over each decorator.
+// StoreConformance: what every object store must do, whatever medium it uses. The same suite runs on the folder store,
+// on the simulated store on which the proofs of the store protocol rest, and on each decorator.
 
 import BakCore
 import BakStorage
 
-/// Runs the suite. Each part of it gets an empty store of its own.
+/// Runs the suite. Each part of the suite gets an empty store of its own.
 public final class StoreConformance {
     private let makeStore: () throws -> any ObjectStore
     private var faults: [String] = []
 
     private init(_ makeStore: @escaping () throws -> any ObjectStore) { self.makeStore = makeStore }
 
-    /// Returns what the store does wrong; empty if it conforms.
+    /// Returns descriptions of what the store does wrong; empty if it conforms.
     public static func faults(_ makeStore: @escaping () throws -> any ObjectStore) throws -> [String] {
         let suite = StoreConformance(makeStore)
         try suite.whatIsNotThere(makeStore())
@@ -246,7 +246,7 @@ public final class StoreConformance {
 
     // MARK: Threads
 
-    /// Of several threads that put one name, one wins, and all others learn of it.
+    /// If several threads put an object under one name, one put succeeds, and all others report that the name is taken.
     private func putsAtOnce(_ store: any ObjectStore) throws {
         guard store.guardsNames else { return }
         let monitor = Monitor()

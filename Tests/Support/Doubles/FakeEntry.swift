@@ -1,4 +1,4 @@
-// FakeEntry: an entry of a fake source, with its content and with what fails about it.
+// FakeEntry: an entry of a fake source, with its content and its fault.
 
 import BakCore
 import BakStorage
@@ -11,10 +11,11 @@ public struct FakeEntry: Sendable {
     public var stat: FileStat
     /// A regular file's content.
     public var content: [UInt8] = []
-    /// The extended attributes, the link's target and the rest of variable size.
+    /// The extended attributes, the link's target and all other data of variable size.
     public var attributes = FileAttributes()
-    /// The operation that fails: "stat", "fstat", "open", "read", "list", "attributes", "an attribute" beside those in
-    /// `attributes`, or "vanish": the entry is no longer there when it is opened.
+    /// The name of the operation that fails: "stat", "fstat", "open", "read", "list" or "attributes". With "an
+    /// attribute", one extended attribute cannot be read besides those in `attributes`. With "vanish", the entry is
+    /// gone when it is opened. Nil if nothing fails.
     public var fault: String?
     /// The offset from which reads fail if the fault is "read".
     public var faultOffset: UInt64 = 0

@@ -4,13 +4,14 @@ import BakCore
 import BakStorage
 import Synchronization
 
-/// A source in memory. A walk visits its entries in the order given.
+/// A source in memory. A walk visits its entries in the given order.
 public final class FakeTree: SourceTree {
     /// The entries in the order of a walk.
     public let entries: [FakeEntry]
     /// The device of `/`, if a test gives one.
     public let topDevice: UInt64?
-    /// How far the numbers and times of each device can be trusted. A device that is not named is a local disk.
+    /// How far the inode numbers and times of each device can be trusted. A device that is not listed counts as a local
+    /// disk.
     public let media: [UInt64: MediumEvidence]
     /// The paths that were opened.
     public let opened = Mutex<[[UInt8]]>([])
@@ -54,7 +55,7 @@ public final class FakeTree: SourceTree {
         return entry
     }
 
-    /// Opens a file unless its fault forbids it.
+    /// Opens a file, or throws if the entry's fault is about opening.
     public func open(_ path: [UInt8]) throws(SourceError) -> any SourceFile {
         let entry = try entry(path)
         opened.withLock { $0.append(path) }
@@ -63,7 +64,7 @@ public final class FakeTree: SourceTree {
         return FakeFile(entry)
     }
 
-    /// Returns an entry's attributes unless its fault forbids it.
+    /// Returns an entry's attributes, or throws if the entry's fault is about them.
     public func attributes(_ path: [UInt8], _ stat: FileStat) throws(SourceError) -> FileAttributes {
         let entry = try entry(path)
         if entry.fault == "attributes" { throw Self.error("read the extended attributes of") }
@@ -71,7 +72,7 @@ public final class FakeTree: SourceTree {
         return entry.attributes
     }
 
-    /// Returns the same names for all.
+    /// Returns the same account names for every id.
     public func names(uid: UInt32, gid: UInt32) -> (user: [UInt8], group: [UInt8]) { (Array("u".utf8), []) }
 
     /// Returns the judgement of the device in `stat`.
@@ -81,7 +82,7 @@ public final class FakeTree: SourceTree {
 }
 
 extension FakeTree {
-    /// The items that a restore of all entries makes.
+    /// The items that a restore of all entries must make.
     public var expected: [[UInt8]: MemoryTarget.Item] {
         Dictionary(
             entries.map { entry in
@@ -125,7 +126,7 @@ private final class FakeFile: SourceFile {
 }
 
 extension FakeEntry {
-    /// The failure of an attribute beside `attributes`.
+    /// The error of an extended attribute that cannot be read. It carries the attributes that can be read.
     fileprivate var partError: SourceError {
         var error = FakeTree.error("read an extended attribute of")
         error.readAttributes = attributes

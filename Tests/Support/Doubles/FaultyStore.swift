@@ -1,4 +1,4 @@
-// FaultyStore: an object store that records its calls and fails those that a test chooses.
+// FaultyStore: an object store that records its calls, and fails the calls that a test chooses.
 
 import BakCore
 import BakStorage
@@ -6,7 +6,7 @@ import Synchronization
 
 /// Wraps a store. May be used from any thread.
 public final class FaultyStore: ObjectStore {
-    /// A call.
+    /// A recorded call.
     public struct Call: Sendable {
         /// The name of the call, such as "put".
         public var operation: String
@@ -107,7 +107,7 @@ public final class FaultyStore: ObjectStore {
         try base.listAll(beneath: folder) { objects, others in
             guard failure == nil else { return }
             page(objects, others)
-            // Something may happen between two pages, so each page may fail.
+            // A real listing may fail between two pages, so each page counts as a call.
             do throws(StoreError) { try note("list", folder) } catch { failure = error }
         }
         if let failure { throw failure }

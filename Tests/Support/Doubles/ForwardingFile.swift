@@ -1,5 +1,5 @@
-// ForwardingFile: an open file that forwards every call to another one. A test's subclass overrides the calls that it
-// is about.
+// ForwardingFile: an open file that forwards every call to another one. A test makes a subclass and overrides some
+// calls.
 
 import BakCore
 import BakStorage

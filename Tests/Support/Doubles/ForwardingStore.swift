@@ -1,5 +1,4 @@
-// ForwardingStore: a store that forwards every call to another one. A test's subclass overrides the calls that it is
-// about.
+// ForwardingStore: a store that forwards every call to another one. A test makes a subclass and overrides some calls.
 
 import BakCore
 import BakStorage
@@ -40,7 +39,7 @@ open class ForwardingStore: ObjectStore, @unchecked Sendable {
     open func listWithObstructions(
         _ folder: String
     ) throws(StoreError) -> (objects: [ObjectInfo], obstructions: [Obstruction]) {
-        // A subclass that overrides `list` changes this listing, too.
+        // The objects come from `list`, so that a subclass that overrides `list` changes this listing, too.
         (try list(folder), try base.listWithObstructions(folder).obstructions)
     }
     open func listAll(
@@ -56,7 +55,7 @@ open class ForwardingStore: ObjectStore, @unchecked Sendable {
     }
 }
 
-/// A batch whose calls pass through its store, which may change them.
+/// A batch that passes its calls to the `stage` and `publish` of its store, so that a subclass may change them.
 private final class ForwardingBatch: StagedBatch {
     private let store: ForwardingStore
     private let base: any StagedBatch

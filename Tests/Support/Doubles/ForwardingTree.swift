@@ -1,11 +1,10 @@
-// ForwardingTree: a source that forwards every call to another one. A test's subclass overrides the calls that it is
-// about.
+// ForwardingTree: a source that forwards every call to another one. A test makes a subclass and overrides some calls.
 
 import BakCore
 import BakStorage
 
-/// Forwards the calls to `base`. Its properties are those of an ordinary source, whatever medium `base` lies on, so
-/// that a test runs alike on every machine.
+/// Forwards the calls to `base`. It claims the properties of an ordinary source, whatever the medium of `base`, so that
+/// a test gives the same result on every machine.
 open class ForwardingTree: SourceTree, @unchecked Sendable {
     /// The source that gets the calls.
     public let base: any SourceTree

@@ -2,8 +2,8 @@
 
 import BakCore
 
-/// A clock two minutes ahead of another one. By it, files that were made a moment ago are old enough for their times to
-/// be trusted.
+/// A clock two minutes ahead of another one. A program with this clock considers a file that was just made old enough
+/// to trust its timestamps.
 public struct LaterTime: TimeSource {
     private let base: any TimeSource
 

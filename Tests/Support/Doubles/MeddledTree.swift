@@ -1,4 +1,4 @@
-// MeddledTree: a source that something happens to while a backup reads it.
+// MeddledTree: a source that a test changes while a backup reads it.
 
 import BakCore
 import BakStorage
@@ -13,7 +13,7 @@ public final class MeddledTree: ForwardingTree, @unchecked Sendable {
         super.init(base)
     }
 
-    /// Opens a file of `base` whose reads `onRead` precedes.
+    /// Opens a file of `base`. Each read of it calls `onRead` first.
     public override func open(_ path: [UInt8]) throws(SourceError) -> any SourceFile {
         File(try super.open(path)) { [onRead] in onRead(path, $0) }
     }

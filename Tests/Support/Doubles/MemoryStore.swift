@@ -9,7 +9,7 @@ import Synchronization
 public final class MemoryStore: ObjectStore {
     /// A fixed name for messages.
     public let location = StoreLocation.address(scheme: "test", rest: "memory")
-    /// The objects of each folder, so that listing a folder looks at no other.
+    /// The objects of each folder. Listing one folder needs only that folder's objects.
     private let folders: Mutex<[String: [ObjectKey: [UInt8]]]>
 
     /// Makes a store that holds `objects`.
@@ -99,14 +99,14 @@ public final class MemoryStore: ObjectStore {
         }
     }
 
-    /// Lists folder by folder, as a walk does: each folder as it is when its turn comes.
+    /// Lists folder by folder, as a walk does. Each folder is read when the walk reaches it.
     public func listAll(
         beneath folder: String, _ page: ([ObjectInfo], [Obstruction]) -> Void
     ) throws(StoreError) {
         func infos(_ objects: [ObjectKey: [UInt8]]) -> [ObjectInfo] {
             objects.map { ObjectInfo(key: $0.key, size: $0.value.count) }.sorted { $0.key < $1.key }
         }
-        // If objects lie beside folders, one page has all of them, in the order of their names.
+        // If a folder has both objects and folders, one page has all objects beneath it, sorted by name.
         let mixed = folders.withLock { folders in
             folders[folder]?.isEmpty ?? true
                 ? nil

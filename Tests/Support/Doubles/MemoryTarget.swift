@@ -4,7 +4,8 @@ import BakCore
 import BakStorage
 import Synchronization
 
-/// A restore target in memory: files with their content, everything else by its type. May be used from any thread.
+/// A restore target in memory. It keeps the content of files, and the type of all other items. May be used from any
+/// thread.
 public final class MemoryTarget: RestoreTarget {
     /// An item at a path.
     public enum Item: Equatable, Sendable {
@@ -25,13 +26,13 @@ public final class MemoryTarget: RestoreTarget {
     /// Makes an empty target. The call of `synchronize` with the number `failingSync` fails; 0 for none.
     public init(failingSync: Int = 0) { self.failingSync = failingSync }
 
-    /// How often it was to be made durable.
+    /// Number of calls of `synchronize`.
     public var syncCount: Int { synchronized.withLock { $0 } }
 
     /// The number of calls of `stat`.
     public var statCount: Int { asked.withLock { $0 } }
 
-    /// The files that were to be created with their mode at once, and these modes.
+    /// The files for which a restore passed `atOnceWithMode`, with these modes.
     public var filesAtOnce: [[UInt8]: UInt16] { begunAtOnce.withLock { $0 } }
 
     /// All items by their paths.
@@ -53,7 +54,7 @@ public final class MemoryTarget: RestoreTarget {
             stat.size = UInt64(bytes.count)
             return stat
         case .folder:
-            // A folder is known by its number, whatever name led to it.
+            // A folder has an inode number, so that a caller recognises it under any name.
             var stat = FileStat(type: .directory)
             stat.inode = UInt64(path.hashValue.magnitude) | 1
             return stat
@@ -71,7 +72,7 @@ public final class MemoryTarget: RestoreTarget {
         return true
     }
 
-    /// Begins a file, which appears when it is finished.
+    /// Begins a file. The file appears when the caller finishes it.
     public func createFile(
         _ path: [UInt8], size: UInt64, atOnceWithMode mode: UInt16?, replacing: Bool
     ) throws(TargetError) -> any RestoreFile {
@@ -91,7 +92,7 @@ public final class MemoryTarget: RestoreTarget {
         return []
     }
 
-    /// Visits the names in a folder, in no order.
+    /// Visits the names in a folder, in any order.
     public func list(
         _ path: [UInt8], sweeping: Bool, _ visit: (ArraySlice<UInt8>) -> Void
     ) throws(TargetError) {
@@ -138,7 +139,7 @@ public final class MemoryTarget: RestoreTarget {
         -> [MetadataNote]
     { [] }
 
-    /// Counts the call, and fails if it is the one that must.
+    /// Counts the call. Fails if its number is `failingSync`.
     public func synchronize() throws(TargetError) {
         let number = synchronized.withLock {
             $0 += 1

@@ -1,4 +1,4 @@
-// PickyTarget: a target in memory that takes several names for one, as media do that fold them.
+// PickyTarget: a target in memory that treats different names as the same name, as media do that ignore case.
 
 import BakCore
 import BakStorage
@@ -6,11 +6,11 @@ import Synchronization
 
 /// A restore target that folds names and refuses the operations that a test chooses.
 public final class PickyTarget: RestoreTarget {
-    /// The target that holds the items, by their folded paths.
+    /// The target that holds the items under their folded paths.
     public let inner = MemoryTarget()
-    /// Returns the path that the medium takes a path for.
+    /// Returns the folded form of a path. The medium treats paths with equal folded forms as one path.
     public let fold: @Sendable ([UInt8]) -> [UInt8]
-    /// Returns the error of an operation on a path; nil if it is not refused.
+    /// Returns an error if the medium refuses an operation on a path; otherwise nil.
     public let refuse: @Sendable (String, [UInt8]) -> TargetError?
 
     /// Makes an empty target.
@@ -23,14 +23,14 @@ public final class PickyTarget: RestoreTarget {
         if let error = refuse(operation, path) { throw error }
     }
 
-    /// Any item that is not replaced takes its name, and a folder always does.
+    /// Throws if the path is taken by a folder, or by another item that must not be replaced.
     private func expectRoom(_ path: [UInt8], _ replacing: Bool) throws(TargetError) {
         guard let item = inner.items[fold(path)] else { return }
         if item == .folder { throw TargetError(operation: "replace", message: "a folder is there") }
         if !replacing { throw TargetError(operation: "make", message: "taken", kind: .taken) }
     }
 
-    /// The path that each item was made with, by its folded path.
+    /// For each item's folded path, the path with which the item was made.
     private let spelling = Mutex<[[UInt8]: [UInt8]]>([:])
 
     private func spell(_ path: [UInt8]) {
@@ -41,7 +41,7 @@ public final class PickyTarget: RestoreTarget {
     /// Returns the stat at the folded path.
     public func stat(_ path: [UInt8]) throws(TargetError) -> FileStat? { try inner.stat(fold(path)) }
 
-    /// Visits the names in a folder, as they were made.
+    /// Visits the names in a folder, in the spelling with which the items were made.
     public func list(
         _ path: [UInt8], sweeping: Bool, _ visit: (ArraySlice<UInt8>) -> Void
     ) throws(TargetError) {
@@ -61,7 +61,7 @@ public final class PickyTarget: RestoreTarget {
         return try inner.makeFolder(fold(path))
     }
 
-    /// Begins a file unless it is refused. Its name may turn out to be taken when it is finished.
+    /// Begins a file unless it is refused. If the name is taken, only finishing the file fails.
     public func createFile(
         _ path: [UInt8], size: UInt64, atOnceWithMode mode: UInt16?, replacing: Bool
     ) throws(TargetError) -> any RestoreFile {
@@ -107,7 +107,7 @@ public final class PickyTarget: RestoreTarget {
         try inner.hasSameContent(fold(path), as: fold(other))
     }
 
-    /// Does nothing unless it is refused.
+    /// Throws if the operation is refused; otherwise does nothing.
     public func setMetadata(_ path: [UInt8], _ stat: FileStat, _ attributes: FileAttributes)
         throws(TargetError)
         -> [MetadataNote]

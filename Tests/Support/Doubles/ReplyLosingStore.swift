@@ -1,5 +1,5 @@
-// ReplyLosingStore: a store behind a network that loses replies. The put takes effect. Then the writer gets an error,
-// or the transport repeats the request and finds the name taken by the writer's own object.
+// ReplyLosingStore: a store behind a network that loses replies. The object is stored, but the reply is lost. Then the
+// writer gets an error, or the transport repeats the put and finds the name taken by the writer's own object.
 
 import BakCore
 import BakStorage
@@ -10,7 +10,7 @@ public final class ReplyLosingStore: ForwardingStore, @unchecked Sendable {
     public enum Loss: Sendable, Equatable {
         /// The put fails with an error of this kind.
         case fails(StoreError.Kind)
-        /// The transport repeats it.
+        /// The transport repeats the put.
         case isRepeated
     }
 

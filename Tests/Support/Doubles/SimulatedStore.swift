@@ -1,9 +1,9 @@
-// SimulatedStore: an object store in memory that can fail, crash and lose what was not durable.
+// SimulatedStore: an object store in memory that can fail and crash. A crash loses everything that is not durable.
 //
 // Readers see the live image; the durable image survives a crash. A staged object is in neither image until it is
-// published. Until then it is a temporary of its session, which a crash leaves and a sweep may remove. Publishing makes
-// all objects durable, one by one, before any becomes visible. So a crash in between leaves durable objects that
-// nothing refers to, as a real medium does.
+// published. Until then it is a temporary of its session. A crash leaves temporaries, and a sweep may remove them.
+// Publishing makes all objects of a batch durable, one by one, before any of them becomes visible. So a crash in
+// between leaves durable objects to which nothing refers, as on a real medium.
 
 import BakCore
 import BakStorage
@@ -14,12 +14,12 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
     public struct Call: Equatable, Sendable {
         /// The kinds of calls.
         public enum Operation: String, Sendable { case put, stage, publish, size, read, list, delete }
-        /// What was called.
+        /// The kind of the call.
         public var operation: Operation
         /// The key or folder; empty for publishing as a whole.
         public var object: String
 
-        /// Makes a row.
+        /// Makes an entry of the log.
         public init(_ operation: Operation, _ object: String) {
             self.operation = operation
             self.object = object
@@ -28,23 +28,23 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
         public var isMutation: Bool { [.put, .stage, .publish, .delete].contains(operation) }
     }
 
-    /// What goes wrong, and when. Calls are counted from 1 after the fault is set.
+    /// A fault, and the call that it strikes. The first call after the fault is set has the number 1.
     public enum Fault: Sendable {
         /// The `call`-th call fails without effect. With `forGood`, all later calls fail, too.
         case fail(call: Int, kind: StoreError.Kind, forGood: Bool)
         /// One call in eight fails without effect.
         case failSometimes(SeededRandom, kind: StoreError.Kind)
-        /// The machine stops after a mutation, which is still done. Every later call fails.
+        /// The mutation with this number succeeds. Then the machine stops, and every later call fails.
         case crash(afterMutation: Int)
     }
 
-    /// What the store always refuses.
+    /// The calls that the store refuses.
     public enum Mode: Sendable {
         /// Nothing.
         case normal
         /// Every mutation.
         case readOnly
-        /// Deletions, and puts of names that are taken. Such a put fails instead of returning an outcome.
+        /// Deletions, and puts under taken names. Such a put throws instead of returning an outcome.
         case addOnly
     }
 
@@ -53,10 +53,11 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
     private let monitor = Monitor()
     private var live: [String: [UInt8]] = [:]
     private var durable: [String: [UInt8]] = [:]
-    /// The session of each temporary, by the temporary's number. Programs that stopped leave theirs here.
+    /// The session of each temporary, by the temporary's number. A program that stops leaves its temporaries here.
     private var temporaries: [Int: ID128?] = [:]
     private var lastTemporary = 0
-    /// How often the machine has stopped. What was staged before a stop belongs to no program any more.
+    /// The number of times that the machine has stopped. A batch from before a stop belongs to a program that is gone,
+    /// so abandoning the batch leaves its temporaries.
     private var crashes = 0
     private var log: [Call] = []
     private var fault: Fault?
@@ -78,7 +79,7 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
 
     // MARK: What tests see and do
 
-    /// Every call so far, in order. A publication has one row for each object, and then one for the whole.
+    /// Every call so far, in order. A publication has one entry for each object, and then one for the whole.
     public var calls: [Call] { monitor.locked { log } }
     /// Forgets the calls so far.
     public func clearCalls() { monitor.locked { log = [] } }
@@ -92,9 +93,9 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
     }
     /// Sets what the store refuses from now on.
     public func setMode(_ mode: Mode) { monitor.locked { self.mode = mode } }
-    /// Sets whether the store says that of several puts at once one wins.
+    /// Sets whether the store claims to let only one of several simultaneous puts under one name succeed.
     public func setGuardsNames(_ guards: Bool) { monitor.locked { isGuarding = guards } }
-    /// Says that of several puts at once one wins, unless a test has set otherwise.
+    /// Claims that only one of several simultaneous puts under one name succeeds, unless a test has set otherwise.
     public var nameGuard: NameGuard { monitor.locked { isGuarding ? .always : .never } }
     /// True if the fault that was set has struck.
     public var hasFaultStruck: Bool {
@@ -107,7 +108,7 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
             }
         }
     }
-    /// Returns the store as it is after the machine has stopped.
+    /// Returns a store with the objects that are left if the machine stops now.
     public func afterCrash() -> SimulatedStore {
         let store = SimulatedStore(durableImage)
         (store.temporaries, store.lastTemporary) = monitor.locked { (temporaries, lastTemporary) }
@@ -188,15 +189,16 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
         }
     }
 
-    /// Removes the temporaries of objects that will not be published, unless the machine has stopped since. The lock
-    /// must be held.
+    /// Removes the temporaries of staged objects that will not be published. If the machine has stopped since they were
+    /// staged, leaves them. The caller must hold the lock.
     private func giveUp(_ staged: inout [(number: Int, key: ObjectKey, bytes: [UInt8])], of crashes: Int) {
         defer { staged = [] }
         guard crashes == self.crashes else { return }
         for (number, _, _) in staged { temporaries[number] = nil }
     }
 
-    /// Removes the temporaries of sessions that are not living. Those without a session count as too young.
+    /// Removes the temporaries of sessions that are not living. Temporaries without a session count as too young to
+    /// remove.
     public func removeLeavings(living: () throws(StoreError) -> Set<ID128>) throws(StoreError) -> Int {
         let listed = monitor.locked { temporaries }
         if listed.isEmpty { return 0 }
@@ -270,7 +272,7 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
         }
     }
 
-    /// Hands `page` all objects beneath `folder` at once, sorted by key.
+    /// Calls `page` once with all objects beneath `folder`, sorted by key.
     public func listAll(
         beneath folder: String, _ page: ([ObjectInfo], [Obstruction]) -> Void
     ) throws(StoreError) {
@@ -304,7 +306,7 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
         StoreError(kind: kind, operation: operation.rawValue, object: object, message: "\(kind)")
     }
 
-    /// Logs a call and runs it under the lock, unless a fault strikes.
+    /// Logs a call. Runs it under the lock unless a fault strikes.
     private func call<R>(
         _ operation: Call.Operation, _ object: String, _ body: () throws(StoreError) -> R
     ) throws(StoreError) -> R {

@@ -2,7 +2,7 @@
 
 import BakCore
 
-/// A clock that stands still unless a test moves it.
+/// A clock that moves only if a test moves it.
 public final class SimulatedTime: TimeSource, @unchecked Sendable {
     private let monitor = Monitor()
     private var wall: Timestamp
@@ -12,7 +12,7 @@ public final class SimulatedTime: TimeSource, @unchecked Sendable {
     /// Starts at `start`.
     public init(_ start: Timestamp = Timestamp(seconds: 1_767_225_600)) { wall = start }
 
-    /// How far each reading of the monotonic clock moves both clocks; 0 at first.
+    /// The number of seconds by which each reading of the monotonic clock moves both clocks; 0 at first.
     public var stepSeconds: Int64 {
         get { monitor.locked { step } }
         set { monitor.locked { step = newValue } }

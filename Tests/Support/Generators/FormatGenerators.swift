@@ -1,11 +1,11 @@
-// FormatGenerators: random values of everything that the format can hold. Unusual values are as frequent as usual ones.
+// FormatGenerators: random values of every type that the format encodes. Unusual values are as frequent as usual ones.
 
 import BakCodec
 import BakCore
 import BakFormat
 
 extension SeededRandom {
-    /// Returns a time before or after 1970, sometimes at the ends of what can be stored.
+    /// Returns a time before or after 1970, sometimes near the limits of the format.
     public func timestamp() -> Timestamp {
         let seconds = oneIn(10) ? Int64(bitPattern: next()) : Int64(number(-4_000_000_000...8_000_000_000))
         return Timestamp(seconds: seconds, nanoseconds: UInt32(number(0...999_999_999)))
@@ -39,7 +39,7 @@ extension SeededRandom {
         (0..<count).map { _ in oneIn(5) ? .hole(UInt64(number(1...1 << 40))) : .chunk(reference()) }
     }
 
-    /// Returns an entry of any type. It often shares values with `previous`, as neighbours do.
+    /// Returns an entry of any type. It often shares values with `previous`, as neighbouring entries do.
     public func entry(
         path: [UInt8], like previous: ManifestEntry? = nil, isFolder: Bool = false
     ) -> ManifestEntry {
@@ -59,7 +59,7 @@ extension SeededRandom {
         }
         stat.mode = UInt16(number(0...0o7777))
         (stat.mtime, stat.ctime, stat.inode) = (timestamp(), timestamp(), next() >> UInt64(number(0...63)))
-        // A hard link has more names than one; an unlinked open file has none.
+        // A file with hard links has several names; an open file that was deleted has none.
         if oneIn(6) { stat.linkCount = UInt32(number(0...70_000)) }
         if oneIn(8) {
             let names = Set((0..<number(1...4)).map { _ in Array("user.".utf8) + name() })
@@ -104,13 +104,13 @@ extension SeededRandom {
         String((0..<number(0...count)).map { _ in "aZ9 -äé漢🙂\n".randomElement(using: &generator)! })
     }
 
-    /// This generator, for functions of the standard library that take an `inout` one.
+    /// This generator as a variable, for functions of the standard library that take an `inout` generator.
     private var generator: SeededRandom {
         get { self }
         set {}
     }
 
-    /// Returns the origin of a record: when and by whom it was put.
+    /// Returns the origin of a record: time, host and program.
     public func origin() -> RecordOrigin {
         RecordOrigin(time: timestamp(), host: text(upTo: 9), program: text(upTo: 9))
     }
@@ -154,7 +154,7 @@ extension SeededRandom {
             compression: modes[number(0...(modes.count - 1))], created: timestamp())
     }
 
-    /// Returns an index segment of up to four packs. Blobs lie as they do in a pack.
+    /// Returns an index segment of up to four packs. The offsets of its blobs are such as a pack has.
     public func indexSegment(session: ID128, blobsPerPack: Int = 20) -> IndexSegment {
         let contents = (0..<number(1...4)).map { _ in
             var offset = ObjectHeader.byteCount

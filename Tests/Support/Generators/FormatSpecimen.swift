@@ -1,5 +1,5 @@
-// FormatSpecimen: one interface for everything that the format decodes. Bytes go in, and the encoding of the decoded
-// value comes out.
+// FormatSpecimen: one interface to all decoders of the format. `recode` decodes bytes and returns the encoding of the
+// decoded value.
 
 import BakCodec
 import BakCore
@@ -12,7 +12,7 @@ public enum FormatSpecimen: String, CaseIterable, Sendable {
 
     /// The repository's id in all specimens.
     public static let repository = ID128(high: 0x0102_0304_0506_0708, low: 0x090a_0b0c_0d0e_0f10)
-    /// The id in the name of the objects that have one.
+    /// The id in the names of objects, if their names have one.
     public static let object = ID128(high: 0xa1a2_a3a4_a5a6_a7a8, low: 0xb1b2_b3b4_b5b6_b7b8)
     /// The round of plans and decisions.
     public static let round: UInt64 = 12
@@ -72,7 +72,7 @@ public enum FormatSpecimen: String, CaseIterable, Sendable {
         }
     }
 
-    /// Returns a sample of at most 2048 bytes, for tests whose time grows with the square of its length.
+    /// Returns a sample of at most 2048 bytes, for tests whose time grows with the square of the sample's length.
     public func smallSample(_ random: SeededRandom) -> [UInt8] {
         while true {
             let bytes = sample(random)
@@ -80,7 +80,7 @@ public enum FormatSpecimen: String, CaseIterable, Sendable {
         }
     }
 
-    /// Encodes a segment of whole entries, without the extents that exceed the limit of a record.
+    /// Encodes a segment of complete entries. Drops extents beyond the limit of a record.
     public static func segment(_ entries: [ManifestEntry]) -> [UInt8] {
         var encoder = ManifestSegmentEncoder()
         for var entry in entries {
@@ -93,7 +93,7 @@ public enum FormatSpecimen: String, CaseIterable, Sendable {
     }
 
     /// Makes a pack of blobs with the given stored bytes. The blobs claim to be compressed with zstd, so that each has
-    /// a checksum, and to be twice as long when decoded.
+    /// a checksum. They also claim to be twice as long when decoded.
     public static func pack(kind: ObjectKind, _ stored: [[UInt8]]) -> [UInt8] {
         let header = ObjectHeader(kind: kind, id: object, seal: .none)
         var pack = [UInt8](repeating: 0, count: ObjectHeader.byteCount)
@@ -189,7 +189,7 @@ public enum FormatSpecimen: String, CaseIterable, Sendable {
         return pack(kind: kind, stored)
     }
 
-    /// Corrects the checksums of mutated bytes, so that a decoder looks at what lies behind them.
+    /// Corrects the checksums of mutated bytes, so that a decoder goes on to check the values.
     public func repair(_ bytes: inout [UInt8]) {
         switch self {
         case .config, .session, .commitRecord, .indexSegment, .tombstone, .forgetMarker, .plan, .decision,
@@ -229,7 +229,8 @@ public enum FormatSpecimen: String, CaseIterable, Sendable {
 }
 
 extension SeededRandom {
-    /// Makes a few random changes: bits, bytes, numbers at the edges, and parts removed, repeated or spliced in.
+    /// Makes a few random changes: to bits, to bytes, to numbers near their limits, and by removing, repeating or
+    /// splicing in parts.
     public func mutate(_ bytes: inout [UInt8], splicing other: [UInt8] = []) {
         for _ in 0..<number(1...4) {
             let offset = number(0...max(0, bytes.count - 1))

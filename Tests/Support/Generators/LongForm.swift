@@ -1,6 +1,6 @@
-// LongForm: whether tests with many random cases draw more of them than a usual run has time for.
+// LongForm: whether tests with random cases run more cases than a usual run has time for.
 
 import Glibc
 
-/// True if `BAKSTORE_LONG` asks for the slow forms of tests.
+/// True if the environment variable `BAKSTORE_LONG` is set.
 public let isLong = getenv("BAKSTORE_LONG") != nil

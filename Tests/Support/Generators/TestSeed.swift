@@ -14,7 +14,7 @@ public enum TestSeed {
         return seed
     }()
 
-    /// How often each place in the source has called `unique`.
+    /// The number of calls of `unique` from each place in the source.
     private static let uses = Mutex<[String: UInt64]>([:])
 
     /// Returns a generator for the test called `name`, and prints how to run the test again.
@@ -24,9 +24,10 @@ public enum TestSeed {
     }
 
     /// Returns a generator for the ids and contents of a repository that a test makes at `file` and `line`. Each call
-    /// from one place gets another generator, because two repositories of a test must not have the same ids.
+    /// returns a different generator, because two repositories of a test must not have the same ids.
     ///
-    /// Cases of one test that run at the same time take turns in any order. `--no-parallel` fixes the order.
+    /// If cases of one test run at the same time, the order of their calls is random, and so are their generators.
+    /// `--no-parallel` fixes the order.
     public static func unique(_ file: String, _ line: Int) -> SeededRandom {
         let place = "\(file):\(line)"
         let use = uses.withLock { uses in
@@ -36,7 +37,7 @@ public enum TestSeed {
         return SeededRandom(seed: value ^ hash("\(place) \(use)"))
     }
 
-    /// Hashes a name by FNV-1a, so that tests draw different numbers from one seed.
+    /// Hashes a name with FNV-1a, so that tests draw different numbers from one seed.
     private static func hash(_ name: String) -> UInt64 {
         name.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
     }
