@@ -11,7 +11,7 @@
 _Static_assert(ck_most_strings <= IMB_MAX_BURST_SIZE, "more strings than the library takes");
 _Static_assert(ck_most_string_bytes < 1 << 16, "longer strings than the library takes");
 
-// A manager, or NULL when there is no memory or the processor is none that the library knows.
+// Returns a manager; NULL if there is no memory or if the library does not know the processor.
 static IMB_MGR *new_manager(void) {
     IMB_MGR *manager = alloc_mb_mgr(0);
     if (!manager) return NULL;

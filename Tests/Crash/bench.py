@@ -1,4 +1,5 @@
-"""What the crash tests share: generations of files to back up, the program, and what it has promised to keep."""
+"""Shared parts of the crash tests: generations of files to back up, a bench that runs the program, and the promises
+that the program has made so far."""
 import copy
 import json
 import os
@@ -15,7 +16,7 @@ class Failure(Exception):
 
 
 class Sources:
-    """Generations of files: most stay, some change, some go."""
+    """Several generations of a folder. From one generation to the next, half of the files change and one file goes."""
 
     def __init__(self, folder, seed=7, count=24, sizes=(20_000, 400_000), generations=4):
         self.folder = folder
@@ -36,7 +37,8 @@ class Sources:
 
 
 class Bench:
-    """The program and `state`, a folder which holds repositories and the cache. `media` is what names are given by there: links, claims or locks."""
+    """The program and the folder `state`, which has the repositories and the cache. `media` is the way in which the
+    medium lets the store refuse taken names: links, claims or locks."""
 
     def __init__(self, program, watch, folder, sources, workers=8, media='links'):
         self.media = media
@@ -44,14 +46,14 @@ class Bench:
         self.watch = watch
         self.folder = folder
         self.sources = sources
-        # The more workers, the more packs, however little they hold.
+        # More workers write more packs, even if the content is small.
         self.workers = workers
         self.word = None
         self.state = os.path.join(folder, 'state')
         os.makedirs(self.state)
 
     def elsewhere(self, folder):
-        """The same with a state of its own."""
+        """Returns a copy of the bench with a state folder of its own."""
         other = copy.copy(self)
         other.folder = folder
         other.state = os.path.join(folder, 'state')
@@ -82,18 +84,19 @@ class Bench:
         return ['backup', source, '--tag', f'g{generation}', '--read-concurrency', str(self.workers)]
 
     def expect_media(self):
-        """The repository is written as it is on this medium."""
+        """Raises a Failure unless the repository has the folders that the store needs on this medium."""
         for name in ('claims', 'locks'):
             if os.path.isdir(os.path.join(self.repository(), name)) != (name == self.media):
                 raise Failure(f'names are not given by {self.media}')
 
     def unlock(self, repository='repo'):
-        """What helps after a kill where names are given under locks."""
+        """Ends abandoned locks. A killed program may leave one on a medium with locks."""
         if self.media == 'locks':
             self.expect((0,), 'prune', '--alone', '--max-unused', 'unlimited', repository=repository)
 
     def make(self, arguments):
-        """Makes the repository after a kill of that, with what it says to do where names are given under locks."""
+        """Makes the repository after a killed `init`. On a medium with locks, first deletes the lock that the program
+        names."""
         result = self.expect((0, 1), *arguments)
         lock = re.search(r"delete '(.*)' and run the command again", result.stderr)
         if lock:
@@ -101,7 +104,7 @@ class Bench:
             self.expect((0,), *arguments)
 
     def snapshots(self, repository='repo'):
-        """The ids of complete snapshots and their generations, oldest first."""
+        """Returns the ids of complete snapshots with their generations, oldest first."""
         result = self.expect((0,), 'snapshots', '--json', repository=repository)
         rows = [json.loads(line) for line in result.stdout.splitlines()]
         return {
@@ -131,7 +134,7 @@ class Bench:
 
 
 def files(folder):
-    """A folder's files and their contents; none when it is not there."""
+    """Returns the contents of a folder's files by name; an empty dictionary if there is no such folder."""
     found = {}
     for entry in os.scandir(folder) if os.path.isdir(folder) else ():
         with open(entry.path, 'rb') as file:
@@ -140,38 +143,40 @@ def files(folder):
 
 
 class Promise:
-    """What must be there, and what may be gone. Snapshots are told apart by repository and id."""
+    """What the program has promised so far: the snapshots that must exist, and those that may or must be gone. A
+    snapshot is known by its repository and id."""
 
     def __init__(self):
         # Repositories that were reported made.
         self.made = set()
         # Snapshots that were reported stored, and their generations.
         self.kept = {}
-        # Snapshots that were reported forgotten, and those of which it is not known yet.
+        # Snapshots that were reported forgotten; and snapshots that a running command may have forgotten.
         self.gone = set()
         self.loose = set()
-        # Of these generations there must be a snapshot, whichever it is.
+        # The generation in each repository whose snapshot a running command replaces. Some snapshot must have it, under
+        # the old or the new id.
         self.changing = {}
-        # What brings the repository back after damage, with the exit codes that are right.
+        # The commands that mend the repository after damage, with their permitted exit codes.
         self.heal = []
-        # Passwords: of each group one must open the repository.
+        # Groups of passwords. In each group, at least one must open the repository.
         self.words = []
 
     def copy(self):
         return copy.deepcopy(self)
 
     def of(self, repository='repo'):
-        """The ids of a repository's snapshots that are kept, oldest first."""
+        """Returns the ids of a repository's snapshots that must exist, oldest first."""
         return [snapshot for name, snapshot in self.kept if name == repository]
 
     def let_go(self, snapshots, repository='repo'):
-        """These may be gone from now on."""
+        """Notes that these snapshots may be gone from now on."""
         for snapshot in snapshots:
             del self.kept[repository, snapshot]
             self.loose.add((repository, snapshot))
 
     def note(self, bench):
-        """Takes note of what the command that has just ended left."""
+        """Notes the snapshots that exist after a command has ended."""
         for repository in sorted(self.made):
             found = bench.snapshots(repository)
             for snapshot, generation in found.items():

@@ -1,19 +1,19 @@
 #!/usr/bin/env python3
-"""What bakstore leaves when it stops anywhere: killed at a system call, or by a power cut. watch.c is preloaded.
+"""Tests the repository that bakstore leaves if it stops at any moment, by a kill or a power cut. watch.c is preloaded.
 
-kill    A scenario of commands (init, three backups, forget, prune, another backup). Each command is killed before each
-        of its calls that change the repository or the cache, and in the middle of each write. Nothing that was
-        reported stored may be lost, the next run must need no repair.
-states  The calls of stories (stories.py) are repeated up to some point, and what was not synced is lost as a seed says
-        (powercut.py). In the repository that is left must be every snapshot that was reported stored, and it must
-        work.
+kill    Runs a scenario of commands: init, three backups, forget, prune, another backup. Kills each command before each
+        of its calls that change the repository or the cache, and in the middle of each write. Every snapshot that was
+        reported stored must still exist, and the next command must work without a repair.
+states  Repeats the calls of a story (stories.py) up to some point. A seed decides which unsynced changes are lost
+        (powercut.py). The repository must then have every snapshot that was reported stored, and it must work.
 
 Usage: crash.py kill|states --program FILE --watch FILE [--points N] [--files N] [--seed N] [--jobs N]
-                [--media links|claims|locks]
---points limits how many are tried: of the scenario's points, spread over all; of distinct states, from as many stories
-as it takes. A failure names its point or its seed. With --forget-syncs the disk keeps no more than it likes, whatever
-was synced after init: something must be lost then. --media says what names are given by: claims and locks are for media without
-a rename that refuses a taken name.
+                [--media links|claims|locks] [--forget-syncs]
+
+--points limits the number of tests. For `kill`, it is the number of points, spread evenly over the scenario. For
+`states`, it is the number of distinct states, from as many stories as necessary. A failure names its point or its seed.
+With --forget-syncs, the imagined disk ignores every sync after init, so a test must fail. --media chooses the way in
+which the store refuses taken names. Claims and locks are for media whose rename cannot refuse a taken name.
 """
 import argparse
 import os
@@ -27,7 +27,7 @@ from stories import Step, plain
 
 
 def points_of(bench, arguments):
-    """How many calls a command makes."""
+    """Runs a command and returns the number of its calls."""
     count = os.path.join(bench.folder, 'count')
     bench.expect((0,), *arguments, watch={'WATCH_COUNT': count})
     with open(count, encoding='ascii') as file:
@@ -62,7 +62,7 @@ def kill(bench, limit, draw):
         if tear:
             watch['WATCH_TEAR'] = 'yes'
         result = bench.run(*arguments, watch=watch)
-        # Threads may make a call fewer; a call that is no write is not torn but done as it is.
+        # The run may end without a kill, because threads may make fewer calls this time.
         if result.returncode not in (KILLED, 0):
             raise Failure(f'{step.name}, call {call}: ended with {result.returncode}: {result.stderr}')
         tried += result.returncode == KILLED
@@ -87,7 +87,7 @@ def after_kill(bench, step, arguments, promise, is_done, draw):
     if command in ('forget', 'prune'):
         bench.unlock()
     if command == 'forget':
-        # What is marked already is not there to be marked again.
+        # Some of the snapshots may be forgotten already.
         left = [snapshot for snapshot in bench.snapshots() if snapshot in arguments]
         arguments = ['forget', '--yes', *left] if left else ['snapshots']
     if not is_done:

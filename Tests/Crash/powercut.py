@@ -1,9 +1,10 @@
-"""What a power cut may leave: the calls of a story are repeated up to some point on an imagined disk, and what was not
-synced until then is dropped, torn or kept. The program must cope with each state, and keep what it promised.
+"""What a power cut may leave. The calls of a story are repeated up to some point on an imagined disk. There, each
+change that was not synced is dropped, torn or kept. The program must cope with each resulting state and keep its
+promises.
 
-Two states are one when the same of a repository's objects are there, in the same shape: objects are told apart by what
-they are and by the order in which they were made, never by their random names, contents, sizes or times. What lies in
-`tmp` and in the cache differs from state to state too, but makes none distinct.
+Two states count as the same if the same objects of the repositories exist in the same shape. Objects are identified by
+their kind and by the order in which they were made, not by their random names, contents, sizes or times. Files in `tmp`
+and in the cache do not make a state distinct.
 """
 import multiprocessing
 import os
@@ -15,15 +16,16 @@ import sys
 from bench import Failure, Promise
 from stories import tell
 
-# How often a cut is imagined after one call, for each change of names that may be lost and in all, and how many states
-# of one story are tried.
+# The number of draws after one call: for each change of names that may still be lost, and at most. And the number of
+# states of one story to try.
 DRAWS_OF_CHANGE = 6
 DRAWS = 60
 STATES_OF_STORY = 400
-# Argon2 takes a while for each command.
+# With a password, each command takes longer because of Argon2.
 STATES_WITH_PASSWORD = 8
 
-# What becomes of a write that was not synced, as a function of its bytes; None when it never came to be.
+# What a power cut may leave of a write that was not synced, as a function of its bytes; None if nothing of the write is
+# left.
 PAGE = 4096
 SHAPES = {
     'none': lambda data: None,
@@ -39,7 +41,7 @@ SHAPES = {
 
 
 class Inode:
-    """A file's writes, of which the first `synced` are durable."""
+    """A file's writes. The first `synced` of them are durable."""
 
     def __init__(self, number):
         self.number = number
@@ -47,7 +49,7 @@ class Inode:
         self.synced = 0
 
     def draw(self, odds, draw):
-        """What becomes of each write."""
+        """Draws a shape for each write: what a power cut leaves of it."""
         shapes = ['whole'] * self.synced
         for _, data in self.writes[self.synced:]:
             if draw.random() >= odds:
@@ -73,7 +75,8 @@ class Inode:
 
 
 class Change:
-    """Names that come and go together. Durable once a folder of each, or of any where `is_atomic`, was synced."""
+    """A change of names: some are removed and some added. It is durable once the folder of each name was synced, or of
+    any one of them if changes are atomic."""
 
     def __init__(self, remove, add):
         self.parts = [(path, None) for path in remove] + [(path, what) for path, what in add]
@@ -94,19 +97,19 @@ class Change:
 
 
 class Disk:
-    """Files and names beneath a folder, as the calls so far have made them and as far as they were synced."""
+    """The files and names beneath a folder after the calls so far, and which of them are durable."""
 
     def __init__(self, root):
         self.root = root
         self.inodes = {}
         self.made = []
         self.names = {}
-        # What is there for good, and the changes that may be lost yet.
+        # The durable names, and the later changes in their order, some of which may still be lost.
         self.durable = {root: 'folder'}
         self.changes = []
 
     def each(self, calls):
-        """Makes the calls one by one and yields how many have been made."""
+        """Applies the calls one by one. After each call, yields the number of calls so far."""
         for cut, (fields, data, _) in enumerate(calls, 1):
             self.apply(fields, data)
             yield cut
@@ -137,7 +140,7 @@ class Disk:
         elif kind == 'unlink':
             self.change([rest[0]], [])
         elif kind == 'rename' and self.names[rest[0]] == 'folder':
-            # With what is in it.
+            # Everything in the folder moves with it.
             inside = [path for path in self.names if (path + '/').startswith(rest[0] + '/')]
             self.change(inside, [(rest[1] + path[len(rest[0]):], self.names[path]) for path in inside])
         elif kind in ('rename', 'link'):
@@ -146,7 +149,7 @@ class Disk:
             self.outside(rest[0], data)
 
     def outside(self, path, data):
-        """Something happens to a file, for good."""
+        """Applies a change that another program made to a file. The change is durable at once."""
         if data is None:
             self.change([path], [])
         else:
@@ -156,7 +159,8 @@ class Disk:
         self.settle()
 
     def settle(self):
-        """Puts aside what can be lost no more, unless a change before it to the same name can."""
+        """Moves synced changes to `durable`. A change must wait while an earlier unsynced change touches the same name.
+        """
         pending, touched = [], set()
         for change in self.changes:
             paths = {path for path, _ in change.parts}
@@ -172,9 +176,11 @@ class Disk:
         self.changes[-1].put(self.names)
 
     def after_cut(self, draw):
-        """What a power cut now may leave: path, inode and the shapes of its writes; a folder has neither."""
+        """Yields a random result of a power cut at this moment: path, inode and the shapes of the inode's writes. For a
+        folder, inode and shapes are None."""
         odds = draw.choice([0, 0.1, 0.5, 0.9, 1])
-        # Changes of names are done in their order, or in any; each as a whole, as a journal does, or name by name.
+        # `in_order`: the disk makes changes of names in their order, so only the last ones are lost. `is_atomic`: each
+        # change is kept or lost as a whole, as with a journal.
         in_order, is_atomic = draw.random() < 0.5, draw.random() < 0.5
         pending = sum(not all(change.is_synced) for change in self.changes)
         last = draw.randint(0, pending)
@@ -192,7 +198,7 @@ class Disk:
             change.put(names, chosen)
         reached = {os.path.dirname(self.root)}
         for path, what in sorted(names.items(), key=lambda row: row[0]):
-            # What lies in a folder that is not there cannot be reached.
+            # A name without its folder cannot be reached.
             if os.path.dirname(path) not in reached:
                 continue
             if what == 'folder':
@@ -203,7 +209,7 @@ class Disk:
 
 
 class Names:
-    """Names without what is random in them: what an object is, and the how-manieth in the order of the calls."""
+    """Canonical names of objects, which replace each random id by its number in the order of the calls."""
 
     def __init__(self, root, calls):
         self.root = root
@@ -218,7 +224,7 @@ class Names:
         return f'{kind}{known.setdefault(name, len(known))}'
 
     def canonical(self, path):
-        """None for what makes no state distinct."""
+        """Returns the canonical name of a path; None if the path does not make a state distinct."""
         if path not in self.known:
             self.known[path] = self.without_chance(path)
         return self.known[path]
@@ -232,13 +238,13 @@ class Names:
 
 
 class Recording:
-    """A story that has been told: its calls, and what was promised while each was made."""
+    """A story that was run: its calls, and for each call the promise that held while it was made."""
 
     def __init__(self, story, forgets_syncs):
         self.story, self.bench, self.word = story, story.bench, story.bench.word
         self.promises = []
         self.calls = []
-        # Inodes and how many writes each has got in the end.
+        # The number of writes that each inode has at the end of the story.
         self.totals = {}
         promise = Promise()
         log = os.path.join(self.bench.folder, 'log')
@@ -271,11 +277,11 @@ class Recording:
         self.totals = {inode.number: len(inode.writes) for inode in disk.made}
 
     def stage(self, cut):
-        """The promise that holds when so many calls have been made."""
+        """Returns the number of the promise that holds after `cut` calls."""
         return self.calls[cut][2] if cut < len(self.calls) else len(self.promises) - 1
 
     def key(self, rows, names):
-        """What makes a state distinct."""
+        """Returns the key of a state. Equal keys mean that the states count as the same."""
         key = []
         for path, inode, shapes in rows:
             name = names.canonical(path)
@@ -286,7 +292,8 @@ class Recording:
         return frozenset(key)
 
     def states(self, seed, seen, tried, most):
-        """Cuts and draws that lead to states of which none is like another."""
+        """Returns cuts and draws that lead to distinct states, in the order of the cuts. `draw` is the seed of a state.
+        """
         found = []
         disk, names = Disk(self.bench.state), Names(self.bench.state, self.calls)
         for cut in disk.each(self.calls):
@@ -295,7 +302,7 @@ class Recording:
             for number in range(min(DRAWS, DRAWS_OF_CHANGE * (1 + open_changes))):
                 draw = f'{seed} {cut} {number}'
                 key = self.key(disk.after_cut(random.Random(draw)), names)
-                # What was promised since must be found in a state that was there before, too.
+                # A state is tried again if the story has made more promises since, because they must hold in it, too.
                 if (key, self.story.name, self.stage(cut)) not in tried:
                     tried.add((key, self.story.name, self.stage(cut)))
                     found.append((cut, draw, key))
@@ -305,7 +312,7 @@ class Recording:
 
 
 def read_log(path, start):
-    """The records from byte `start` on."""
+    """Yields the records of a log from byte `start` on."""
     with open(path, 'rb') as file:
         file.seek(start)
         while line := file.readline():
@@ -317,7 +324,7 @@ def read_log(path, start):
 
 
 def lay_out(rows, old, new):
-    """Makes the files of a state, below `new` instead of `old`."""
+    """Makes the files of a state, beneath `new` instead of `old`."""
     shutil.rmtree(new)
     for path, inode, shapes in rows:
         path = new + path[len(old):]
@@ -329,7 +336,7 @@ def lay_out(rows, old, new):
 
 
 def is_undecided(bench, repository):
-    """Whether a session is open, for which a prune would wait."""
+    """Returns True if a session has not ended. A prune would wait for it."""
     folder = bench.repository(repository)
     return any(
         not os.path.exists(os.path.join(folder, 'snapshots', name))
@@ -341,7 +348,7 @@ def list_names(folder):
 
 
 def go_on(bench, promise, draw):
-    """What must hold in a state: all that was promised, before and after what is done next."""
+    """Checks a state: all promises must hold in it, and again after further commands."""
     promise.check(bench, draw)
     if 'repo' not in promise.made:
         bench.make(['init', *(['--encryption', 'auto'] if bench.word else [])])
@@ -361,7 +368,8 @@ def go_on(bench, promise, draw):
 
 
 def try_states(recording, states, folder, results):
-    """Tries some of a recording's states; puts what failed, or None for each state, into `results`."""
+    """Tries some states of a recording. Puts None into `results` for each state that passed. Puts a description of the
+    first failure and then stops."""
     bench = recording.bench.elsewhere(folder)
     waiting = list(reversed(states))
     disk = Disk(recording.bench.state)
@@ -380,7 +388,7 @@ def try_states(recording, states, folder, results):
 
 
 def states(program, watch, folder, limit, seed, forgets_syncs, jobs, media):
-    """Goes through stories until `limit` states were tried."""
+    """Runs stories and tries their states until `limit` distinct states were tried."""
     seen, tried = set(), set()
     calls = number = 0
     while len(seen) < limit:

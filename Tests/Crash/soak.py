@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-"""Backups, prunes, forgetting, restores, copies, checks and repairs of one repository at once, for a while, one of them killed
-each second.
+"""Runs backups, prunes, removals, restores, copies, checks and repairs of one repository at the same time, and kills
+one of them each second.
 
-Three machines back up trees that change between their backups, and one an archive, out of which another takes things; two prune;
-one forgets, tags and takes back at random; one restores; one copies to a second repository; one checks and one repairs. None of
-them may find damage, as there is none.
-Whatever is killed is begun anew. Afterwards a check of all data must find nothing, every snapshot that was reported
-stored and is not forgotten must be there, every snapshot must be restored as its tree was, and a last prune must
-leave nothing to give back.
+Three machines back up folders that change between the backups. A fourth backs up an archive, and another process
+removes files from the archive. Two processes prune. One process forgets, tags and takes back random snapshots. One
+restores, one copies to a second repository, one checks and one repairs. No process may find damage, because there is
+none.
+
+A process that was killed starts again. At the end, a check of all data must find nothing. Every snapshot that was
+reported stored and is not forgotten must exist. Every snapshot but an archive must be restored as its folder was. A
+last prune must find nothing to delete.
 
 Usage: soak.py --program FILE [--seconds N] [--seed N] [--no-kills]
 """
@@ -25,12 +27,12 @@ import time
 
 KILLED = -9
 MACHINES = 3
-# How many snapshots there are about.
+# The approximate number of snapshots to keep.
 KEPT = 12
 
 
 def catalogue(folder):
-    """What a tree holds: paths and hashes."""
+    """Returns the hash of each file in a folder, by its path."""
     rows = {}
     for path, _, names in os.walk(folder):
         for name in names:
@@ -49,7 +51,8 @@ class Soak:
         self.running = {}
         self.is_over = False
         self.failures = []
-        # Trees by the tag of their snapshot, and the snapshots that were reported or may have been forgotten.
+        # `trees` has the files of each snapshot, by its tag. `reported` and `forgotten` have the ids of snapshots that
+        # were reported stored, and of those that may have been forgotten.
         self.trees = {}
         self.reported = set()
         self.forgotten = set()
@@ -57,7 +60,7 @@ class Soak:
             ['backup', 'archive', 'prune', 'forget', 'tag', 'undo', 'restore', 'copy', 'check', 'repair', 'killed'], 0)
 
     def run(self, name, *arguments, is_killed=True):
-        """Runs the program; returns its exit code and what it printed."""
+        """Runs the program. Returns its exit code and its output."""
         environment = {
             'HOME': self.folder, 'PATH': os.environ['PATH'], 'TZ': 'UTC',
             'BAKSTORE_CACHE_DIR': os.path.join(self.folder, 'cache-' + name),
@@ -107,7 +110,8 @@ class Soak:
                 if os.path.exists(path) and draw.random() < 0.3:
                     os.remove(path)
                 else:
-                    # Some content is on several machines, and comes and goes.
+                    # Content comes from few seeds, so that several machines have the same content and it comes back
+                    # later.
                     content = random.Random(draw.randint(0, 60)).randbytes(draw.choice([300, 20_000, 600_000]))
                     with open(path, 'wb') as file:
                         file.write(content)
@@ -116,7 +120,7 @@ class Soak:
             tag = f'{name}-{run}'
             with self.lock:
                 self.trees[tag] = catalogue(source)
-            # However many files have gone, that is meant.
+            # The backup must not refuse because many files are gone. They were removed on purpose.
             code, output = self.expect(
                 (0, KILLED), name, 'backup', name, '--tag', tag, '--json', '--force', '--allow-empty', *options)
             if code == 0:
@@ -126,7 +130,7 @@ class Soak:
                     self.reported.add(snapshot)
 
     def take_out(self):
-        """Takes single files out of the archive. There may be none of that name."""
+        """Removes single files from the archive. The archive need not have a file of the chosen name."""
         draw = random.Random(self.seed * 100 + 90)
         while not self.is_over:
             time.sleep(draw.random() / 2)
@@ -155,7 +159,7 @@ class Soak:
                 self.forgotten.update(chosen)
             self.expect((0, KILLED), 'forget', 'forget', *chosen, '--yes')
             if draw.random() < 0.5:
-                # A prune may be as quick.
+                # A prune may delete the content before the undo.
                 code, output, errors = self.run('forget', 'forget', '--undo', chosen[0])
                 if code == 0:
                     self.counts['undo'] += 1
@@ -164,7 +168,7 @@ class Soak:
                     self.fail(f'undo of {chosen[0]} ends with {code}: {errors}{output}')
 
     def tag(self, snapshot):
-        """Marks a snapshot, which nobody else forgets meanwhile; it gets another id."""
+        """Tags a snapshot, which gives it another id. No other process forgets it meanwhile."""
         with self.lock:
             self.forgotten.add(snapshot)
         code, output = self.expect((0, KILLED), 'forget', 'tag', snapshot, '--add', f'seen-{time.monotonic_ns()}', '--json')
@@ -188,7 +192,7 @@ class Soak:
         if code == KILLED:
             return
         with self.lock:
-            # Its chunks may be gone once it is forgotten.
+            # If the snapshot was forgotten, its chunks may be gone.
             if row['id'] in self.forgotten:
                 return
             tree = self.trees[row['tags'][0]]
@@ -197,7 +201,7 @@ class Soak:
             self.fail(f'restore {row["id"]} ends with {code}: {errors}{output}')
             return
         if row['tags'][0].startswith('archive-'):
-            # It has what was taken over as well, and lacks what was taken out.
+            # An archive also has files that the source no longer has, and lacks files that were removed from it.
             return
         got = catalogue(found)
         if got != tree:
@@ -264,7 +268,7 @@ class Soak:
             self.fail(f'{job.__name__}: {error!r}')
 
     def look(self):
-        """What must hold afterwards."""
+        """Checks what must hold at the end. Returns the number of snapshots."""
         self.expect((0,), 'look', 'check', '--read-data', is_killed=False)
         rows = self.snapshots('look', is_killed=False)
         lost = self.reported - self.forgotten - {row['id'] for row in rows}
@@ -274,7 +278,7 @@ class Soak:
             self.forgotten.discard(row['id'])
             self.restore_one('look', row, is_killed=False)
         for row in self.snapshots('look', repository='other', is_killed=False):
-            # A copy that met a prune of what had just been forgotten says that it lacks files.
+            # If a prune deleted a forgotten snapshot's content during the copy, the copy reports that it lacks files.
             if row['summary']['items_failed'] == 0:
                 self.restore_one('look', row, repository='other', is_killed=False)
         self.expect((0,), 'look', 'check', '--read-data', '--repo', 'other', is_killed=False)

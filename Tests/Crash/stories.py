@@ -1,4 +1,4 @@
-"""Stories: what is done to repositories, command by command, and what each command promises when it ends well."""
+"""Stories: sequences of commands on repositories, with the promises that each command makes when it succeeds."""
 import os
 import random
 
@@ -6,10 +6,10 @@ from bench import Bench, Sources
 
 
 class Step:
-    """A command, or something that happens to the repository from outside.
+    """A command, or a change that another program makes.
 
-    `arguments` makes the command from the promise so far; `begin` says what no more is promised once it has begun,
-    `end` what is when it has ended.
+    `arguments` makes the command's arguments from the promises so far. `begin` removes the promises that no longer hold
+    once the command has begun. `end` adds the promises that hold when the command has ended.
     """
 
     def __init__(self, name, arguments, repository='repo', begin=None, end=None, codes=(0,)):
@@ -26,7 +26,7 @@ def init(*options, repository='repo'):
 
 
 def forget(pick, repository='repo'):
-    """`pick` chooses among the kept ones, oldest first."""
+    """Forgets snapshots. `pick` gets the snapshots that must exist, oldest first, and returns some of them."""
     return Step(
         'forget', lambda promise: ['forget', '--yes', *pick(promise.of(repository))], repository,
         begin=lambda promise, arguments: promise.let_go(arguments[2:], repository))
@@ -37,7 +37,7 @@ def prune(*options, repository='repo'):
 
 
 def prune_by_rule():
-    """Forgets all but the newest and prunes, in one command."""
+    """Forgets all snapshots but the newest, and prunes, in one command."""
     return Step(
         'prune by rule', lambda promise: ['prune', '--keep-last', '1', '--group-by', 'none', '--max-unused', '0'],
         begin=lambda promise, arguments: promise.let_go(promise.of()[:-1]))
@@ -51,7 +51,7 @@ def tag(word):
 
 
 def damage(name, change, heal, codes):
-    """`change` is done to the repository by nobody's command; then `heal` is what helps, command by command."""
+    """A step that damages the repository. `change` does the damage, and `heal` lists the commands that mend it."""
     step = Step(name, None, codes=codes)
     step.outside = change
     step.end = lambda promise: promise.heal.extend(heal)
@@ -59,7 +59,7 @@ def damage(name, change, heal, codes):
 
 
 def healed(step):
-    """The step that ends what damage began."""
+    """Makes `step` the end of a damage: from then on, the repository needs no mending."""
     step.end = lambda promise: promise.heal.clear()
     return step
 
@@ -72,7 +72,7 @@ def lose_index(bench):
 
 
 def change_chunk(bench):
-    """Changes the first chunk of the newest pack of chunks."""
+    """Changes a bit in the first chunk of the newest chunk pack."""
     packs = [
         os.path.join(folder, name) for folder, _, names in os.walk(os.path.join(bench.repository(), 'packs'))
         for name in names]
@@ -89,7 +89,7 @@ def change_chunk(bench):
 
 
 class Story:
-    """A bench, and the steps that are taken on it."""
+    """A bench, and the steps that run on it."""
 
     def __init__(self, name, bench, steps):
         self.name, self.bench, self.steps = name, bench, steps
@@ -162,7 +162,7 @@ def damaged_pack(bench, backup):
 
 
 def tell(number, seed, program, watch, folder, media):
-    """Story `number` of those that begin with `seed`."""
+    """Returns story number `number` of the series that `seed` determines."""
     draw = random.Random(f'{seed} {number}')
     kinds = [
         ('plain', lambda bench, backup: plain(backup)), ('rewriting', lambda bench, backup: rewriting(backup)),

@@ -1,12 +1,15 @@
-// watch: preloaded into bakstore, sees every system call that changes something beneath the folder WATCH_FOLDER,
-// one at a time whatever thread it comes from, so that a test can stop the program at each and repeat them all.
+// watch: a library that is preloaded into bakstore. It sees every system call that changes something beneath the folder
+// WATCH_FOLDER. It lets only one such call run at a time, whichever thread makes it. So a test can stop the program at
+// each call, and can repeat all calls.
 //
-// WATCH_LOG=FILE   appends a record for each call that succeeded: a line of fields with tabs between them, the last
-//                  being how many bytes of data follow it.
-// WATCH_COUNT=FILE how many calls there were is written there at the end. WATCH_KILL=N the process is killed before the
-// N-th call. WATCH_TEAR=yes if that call is a write, half of it is done first. WATCH_MEDIA=NAME the medium lacks calls,
-// so that names are given by `claims` or under `locks`: no rename that refuses a
-//                  taken name and no link; for locks no folder is renamed either.
+// WATCH_LOG=FILE    Each call that succeeds is appended to this file. A record is a line of fields with tabs between
+//                   them. The last field is the number of data bytes that follow the line.
+// WATCH_COUNT=FILE  At its end, the program writes the number of calls to this file.
+// WATCH_KILL=N      The process is killed before the N-th call.
+// WATCH_TEAR=yes    If the N-th call is a write, half of it is done before the process is killed.
+// WATCH_MEDIA=NAME  The medium lacks some calls, so that the store must use `claims` or `locks` to refuse taken names.
+//                   Both media lack links and the rename that refuses a taken name. With `locks`, folders cannot be
+//                   renamed either.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -52,7 +55,7 @@ __attribute__((constructor)) static void begin(void) {
     if (log) log_file = REAL(open)(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 }
 
-// The program may leave by _exit as by exit.
+// Writes the count. Runs at a normal exit, but not after _exit or a kill.
 __attribute__((destructor)) static void end(void) {
     if (!count_file) return;
     FILE *file = fopen(count_file, "w");
@@ -61,7 +64,7 @@ __attribute__((destructor)) static void end(void) {
     fclose(file);
 }
 
-// The path of a descriptor; empty when there is none.
+// Writes the path of a descriptor to `path`; an empty path if there is none.
 static void path_of(int descriptor, char *path) {
     char link[64];
     snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
@@ -69,7 +72,7 @@ static void path_of(int descriptor, char *path) {
     path[length > 0 ? length : 0] = 0;
 }
 
-// The path of `name` in the folder `at`, without empty components and those that stay in place.
+// Writes the absolute path of `name` in the folder `at` to `path`, without empty components and ".".
 static void resolve(int at, const char *name, char *path) {
     char whole[2 * PATH_MAX];
     char base[PATH_MAX] = "";
@@ -93,7 +96,8 @@ static int is_watched(const char *path) {
     return length && !strncmp(path, folder, length) && (path[length] == '/' || !path[length]);
 }
 
-// Counts a call on `path`; the lock is held from here to `after`. 0 when the call is nobody's business.
+// Counts a call on `path` and takes the lock, which `after` releases. If the path is not watched, does neither and
+// returns 0.
 static int before(const char *path, int is_write) {
     if (!is_watched(path)) return 0;
     pthread_mutex_lock(&mutex);
@@ -126,7 +130,7 @@ static unsigned long long inode(int descriptor) {
     char line[2 * PATH_MAX + 64]; \
     snprintf(line, sizeof line, __VA_ARGS__)
 
-// A file that may be made.
+// Watches an open only if it may make or empty the file.
 #define OPENAT(function) \
     int function(int at, const char *name, int flags, ...) { \
         mode_t mode = 0; \
@@ -204,7 +208,7 @@ int ftruncate64(int, off_t) __attribute__((alias("ftruncate")));
 SYNC(fsync)
 SYNC(fdatasync)
 
-// What the medium lacks is no call.
+// Fails a call that the medium lacks. Such a call is neither counted nor logged.
 static int refused(int number) {
     errno = number;
     return -1;
@@ -215,7 +219,7 @@ static int is_folder(int at, const char *name) {
     return !fstatat(at, name, &status, AT_SYMLINK_NOFOLLOW) && S_ISDIR(status.st_mode);
 }
 
-// One name, or two.
+// Watches a call that changes the name `name` in the folder `at`.
 #define NAMED(call, at, name, ...) \
     char path[PATH_MAX]; \
     resolve(at, name, path); \

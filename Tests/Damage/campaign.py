@@ -1,11 +1,16 @@
 #!/usr/bin/env python3
-"""Damages repositories and caches in every way that a medium or a stranger can, and uses them with every command.
+"""Damages repositories and caches in every way that a medium or a stranger can, and runs every command on them.
 
-A case is one command on one damaged repository: an object or a folder missing, of another kind, linked, cut, grown,
-changed, swapped, of another repository, or of an earlier day; the cache likewise. Nothing may crash or hang; what comes
-back with exit code 0 is whole, and no file that comes back is wrong; a check that finds nothing is right. After commands that
-write, the damaged objects are put back as they were: every snapshot that nobody gave up must be restored whole then, so
-that nothing was deleted which could have been saved.
+A case is one command on one damaged repository. An object or a folder is missing, has another type, is a link, is cut,
+longer, changed or swapped, or comes from another repository or an earlier day. The cache is damaged in the same ways.
+For every command:
+
+- It must not crash or hang.
+- If a restore ends with exit code 0, it must be complete. No restored file may be wrong.
+- If a check finds nothing, nothing may be wrong.
+
+After commands that write, the damaged objects are put back. Every snapshot that was not forgotten must then be restored
+completely. So no command may delete data that could have been saved.
 
 Usage: campaign.py --program FILE [--cases N] [--seed N] [--only DAMAGE] [--keep FOLDER]
 """
@@ -27,12 +32,12 @@ import time
 TIMEOUT = 30
 CODES = {0, 1, 2, 3, 4, 10, 11, 12}
 FOLDERS = ['packs', 'index', 'snapshots', 'records', 'sessions', 'forget', 'vouched', 'gc', 'keys']
-# The store's own, of which those of claims and locks are not there unless the medium needs them.
+# Items that belong to the store itself. `claims` and `locks` exist only on media that need them.
 OWN = ['tmp', 'claims', 'locks', 'reserve']
 
 
 def can_make_devices():
-    """True if this user may make a device here that works."""
+    """Returns True if this user may make a device here, and the device works."""
     with tempfile.TemporaryDirectory() as folder:
         try:
             os.mknod(os.path.join(folder, 'zero'), 0o600 | stat.S_IFCHR, os.makedev(1, 5))
@@ -42,19 +47,19 @@ def can_make_devices():
             return False
 
 
-# What can have the place of a file or folder beside links and each other.
+# Types of items that damage may put in the place of a file or folder, besides links, files and folders.
 SPECIAL = ['fifo', 'socket'] + (['device'] if can_make_devices() else [])
 
 
 def make_special(how, path):
-    """Makes a FIFO, socket or device of zeros."""
+    """Makes a FIFO, a socket, or a device that returns zeros."""
     kind = {'fifo': stat.S_IFIFO, 'socket': stat.S_IFSOCK, 'device': stat.S_IFCHR}[how]
     os.mknod(path, 0o600 | kind, os.makedev(1, 5) if how == 'device' else 0)
 WRONG_WORDS = (b'Fatal error', b'Backtrace', b'Stack dump', b'Sanitizer')
 
 
 def contents(folder):
-    """Every file and link of a tree, by path, as a hash."""
+    """Returns the hash of each file and the target of each link in a folder, by path."""
     rows = {}
     for path, folders, names in os.walk(folder):
         for name in names + [name for name in folders if os.path.islink(os.path.join(path, name))]:
@@ -68,7 +73,8 @@ def contents(folder):
 
 
 def listing(folder):
-    """What there is: names with kinds and sizes, without what the store itself keeps beside objects."""
+    """Returns the name, type and size of each item in a folder. Leaves out the folders and the file that belong to the
+    store itself."""
     rows = set()
     for path, folders, names in os.walk(folder):
         if path == folder:
@@ -81,7 +87,7 @@ def listing(folder):
 
 
 def times(folder):
-    """When each entry of a tree, with itself, was last changed in any way."""
+    """Returns the ctime of a folder and of each item in it."""
     return {os.path.join(path, name): os.lstat(os.path.join(path, name)).st_ctime_ns
             for path, folders, names in os.walk(folder) for name in [*names, *folders, '']}
 
@@ -94,7 +100,8 @@ def remove(path):
 
 
 def copy(source, target):
-    """A copy of anything, in place of what is there."""
+    """Copies a file, link or folder, and replaces whatever is at the target. Only removes the target if there is no
+    source."""
     remove(target)
     os.makedirs(os.path.dirname(target), exist_ok=True)
     if os.path.isdir(source):
@@ -104,7 +111,7 @@ def copy(source, target):
 
 
 class Base:
-    """A whole repository with a history, earlier states of it, and what each snapshot holds."""
+    """An undamaged repository with a history, earlier states of it, and the files that each snapshot has."""
 
     def __init__(self, work, program, name, seed, sealed=False, many=0):
         self.work, self.program, self.name = work, program, name
@@ -174,7 +181,7 @@ class Base:
             sys.exit(f'{words}: {result.returncode}: {result.stderr.decode()}')
 
     def known(self):
-        """Enters what the newest snapshots hold: the present source, or what the one they were made from holds."""
+        """Notes the source's present files as the content of each new snapshot. Returns the newest snapshot's id."""
         lines = self.run('snapshots', '--json', '--repo', self.repo).stdout.splitlines()
         rows = [row for row in map(json.loads, lines) if row.get('message_type') == 'snapshot']
         self.order = [row['id'] for row in rows if self.source in row['paths']]
@@ -210,13 +217,13 @@ class Campaign:
         return rng.choice([length for length in known if 0 <= length != size])
 
     def alike(self, names, name, rng):
-        """Another of the same folder, or any other."""
+        """Returns another name in the same folder, or sometimes any other name."""
         folder = name.split('/')[0]
         others = [other for other in names if other != name and (other.split('/')[0] == folder or rng.random() < 0.1)]
         return rng.choice(others) if others else None
 
     def damage_file(self, base, root, name, names, rng):
-        """Damages one file below `root`; says how."""
+        """Damages one file beneath `root`. Returns a description."""
         file = os.path.join(root, name)
         if not os.path.isfile(file) or os.path.islink(file):
             return f'{name} has been damaged before'
@@ -290,7 +297,7 @@ class Campaign:
         return f'{name} {how}'
 
     def damage_folder(self, base, rng):
-        """Damages a folder of the repository, or all of it; says how."""
+        """Damages a folder of the repository. Returns a description."""
         name = rng.choice([folder for folder in FOLDERS if os.path.isdir(os.path.join(base.repo, folder))] + OWN)
         if name == 'packs' and rng.random() < 0.5:
             name = 'packs/' + rng.choice(sorted(os.listdir(os.path.join(base.repo, 'packs'))))
@@ -314,7 +321,7 @@ class Campaign:
         return f'folder {name} {how}'
 
     def wall(self, base, rng):
-        """Puts something that is no file where an object may come to be; says what."""
+        """Puts an item that is not a file at a path where an object may be put later. Returns a description."""
         rounds = [int(name.split('/')[1].split('.')[0]) for name in base.names if name.startswith('gc/')]
         stranger = '%032x' % rng.getrandbits(128)
         name = rng.choice([f'forget/{rng.choice(base.order)}', f'forget/{rng.choice(base.order)}',
@@ -335,7 +342,7 @@ class Campaign:
         return f'{how} in the place of {name}'
 
     def damage(self, base, rng):
-        """Damages what is fresh; says how."""
+        """Damages the fresh copies of the repository and the cache. Returns descriptions."""
         done = []
         for _ in range(rng.choice([1, 1, 1, 1, 2, 3])):
             kind = rng.random()
@@ -365,7 +372,7 @@ class Campaign:
             subprocess.run(['cp', '-a', self.base.repo, os.path.join(self.options.keep, f'{self.number}-{len(self.found)}')])
 
     def call(self, *words):
-        """Runs one command, which is a case."""
+        """Runs one command and counts it as a case."""
         self.cases += 1
         words = [*words, '--repo', self.base.repo] if '--repo' not in words else words
         name = words[0] + (' ' + words[1] if words[0] == 'repair' else '')
@@ -382,7 +389,7 @@ class Campaign:
         return result.returncode, result.stdout, result.stderr
 
     def restored(self, code, errors, target, expected, what):
-        """True if what was restored is whole; tells of what is wrong."""
+        """Returns True if a restore is complete. Reports files that are wrong, or missing despite exit code 0."""
         got = contents(os.path.join(target, self.base.source.lstrip('/')))
         wrong = [name for name in got if got[name] != expected.get(name)]
         if wrong:
@@ -404,7 +411,7 @@ class Campaign:
         if code == 0:
             got = contents(os.path.join(target, self.base.source.lstrip('/')))
             newest = self.base.expected[self.base.order[-1]]
-            # A plain repository as on an earlier day is told of once, to whoever has seen the newer one.
+            # If an unencrypted repository is replaced by an older state, the program reports that only once.
             told = errors or any(text.startswith('all as') for text in self.done)
             if got != newest and (got not in self.base.expected.values() or not told):
                 self.tell('wrong', f'restore latest: exit code 0, and it is not the latest: {errors!r}')
@@ -416,7 +423,7 @@ class Campaign:
             self.tell('wrong', f'cat {number[:8]}:{name}: exit code 0, and wrong bytes')
 
     def check(self):
-        """A check that finds nothing is right."""
+        """Runs a check. If it finds nothing, every snapshot must be restored completely."""
         code, _, _ = self.call('check', '--read-data')
         if code == 0 and not self.is_old:
             for number in self.base.order:
@@ -434,7 +441,7 @@ class Campaign:
             self.restored(result.returncode, result.stderr, target, self.base.expected[number], f'the copy of {number[:8]}')
 
     def look(self, rng):
-        """The commands that only read."""
+        """Runs commands that only read. They must not change the repository."""
         base = self.base
         before = listing(base.repo)
         number = rng.choice(base.order)
@@ -455,7 +462,8 @@ class Campaign:
             self.tell('wrong', f'what only reads changed {sorted(changed)[:3]}')
 
     def follow(self):
-        """Does what a check says until it says nothing more, which must come to pass; then a prune has nothing in its way."""
+        """Follows the advice of a check, again and again, until the check has no more advice. This must happen within
+        eight rounds. If the check then finds nothing, a prune must succeed."""
         for _ in range(8):
             code, output, _ = self.call('check')
             text = output.decode(errors='replace')
@@ -485,7 +493,7 @@ class Campaign:
                 self.tell('wrong', f'check finds nothing, and prune ends with {code}: {errors!r}')
 
     def write(self, rng):
-        """Commands that write; then what was damaged is put back."""
+        """Runs commands that write. Then puts the damaged objects back, and restores every snapshot."""
         base = self.base
         number = rng.choice(base.order)
         choices = [
@@ -525,7 +533,7 @@ class Campaign:
                 self.tell('lost', f'after {words} and all put back {one[:8]} cannot be restored')
 
     def one(self, number):
-        """One damage, and what is done with it."""
+        """Makes damage number `number` and runs commands on it."""
         rng = random.Random(f'{self.options.seed} {number}')
         self.number = number
         self.base = base = self.bases[2 if rng.random() < 0.03 else 1 if rng.random() < 0.15 else 0]
@@ -539,9 +547,9 @@ class Campaign:
         changed = {row[0] for row in before ^ after}
         self.is_old = any(text.startswith('all as') or text.startswith('folder') and text.endswith(('old', 'foreign'))
                           for text in self.done)
-        # What was changed in place has its size; its name is in the words.
+        # A file that was changed in place keeps its size, so its name comes from the descriptions.
         self.touched = changed | {word for text in self.done for word in text.split()}
-        # What links lead to is another repository's.
+        # Some links lead into this saved state of the repository. No command may change anything there.
         others = times(base.states[-1])
         self.look(rng)
         self.write(rng)

@@ -1,8 +1,12 @@
-// A medium that lacks calls, preloaded into the program that is tested. MEDIUM lists what is answered, as "call=errno"
-// separated by commas. Beside calls by name there are: `fsyncdir` and `fsyncfile`; `statfs`, which answers zeros
-// whatever its number is; `foldersreplace`, with which a folder takes the place of one that is not empty; `mkdirtwice`,
-// with which a folder that is there may be made again; `sweep`, by which the temporary is gone that is the N-th to get
-// a name, and `sweeps`, by which the first N are.
+// calls: a library that is preloaded into the program under test and makes the medium lack calls. MEDIUM is a list of
+// "call=errno", separated by commas: each call in it fails with that errno. Besides names of calls, the list may have:
+//
+// fsyncdir, fsyncfile  fsync of a folder, or of a file, fails with the errno.
+// statfs=1             fstatfs returns zeros.
+// foldersreplace=1     A renamed folder replaces a folder that is not empty.
+// mkdirtwice=1         Making a folder that exists succeeds.
+// sweep=N, sweeps=N    The N-th temporary, or each of the first N, is gone when it is about to get a name.
+
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <dlfcn.h>
@@ -15,7 +19,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-// The errno that a call is answered with; 0 if it works.
+// Returns the number that MEDIUM has for a name; 0 if it has none.
 static int answer(const char *call) {
     const char *place = getenv("MEDIUM");
     size_t length = strlen(call);
@@ -33,7 +37,7 @@ static int refuses(const char *call) {
     return number != 0;
 }
 
-// Removes a temporary that is about to get a name, if it is its turn.
+// Removes the temporary that is about to get a name, if `sweep` or `sweeps` is for its number.
 static void sweep(int folder, const char *path) {
     static int count;
     struct stat status;
@@ -57,7 +61,7 @@ int linkat(int from, const char *path, int to, const char *other, int flags) {
     return REAL(linkat)(from, path, to, other, flags);
 }
 
-// Removes what is in a folder without folders.
+// Removes the files in a folder.
 static void empty(int folder, const char *path) {
     DIR *stream = fdopendir(openat(folder, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
     if (!stream) return;

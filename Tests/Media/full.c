@@ -1,7 +1,8 @@
-// full: preloaded into bakstore, gives what a full disk answers the name of another limit. So a disk that is really
-// full, and has room again once something is deleted, stands for a quota that is used up.
+// full: a library that is preloaded into bakstore. It replaces the error of a full disk by the error of another limit,
+// such as a quota. So a test can use a disk that is really full, and has room again after a deletion, in place of a
+// quota.
 //
-// FULL_AS=ERRNO        the error that ENOSPC becomes
+// FULL_AS=ERRNO  the error that replaces ENOSPC
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -20,7 +21,7 @@ static void *real(const char *name) {
     return function;
 }
 
-// What a call has come to, told in the other words.
+// Returns the result of a call, and replaces its error if that is ENOSPC.
 static long told(long result) {
     const char *other = getenv("FULL_AS");
     if (result < 0 && errno == ENOSPC && other) errno = atoi(other);

@@ -1,15 +1,17 @@
-// refusals: preloaded into bakstore, makes a restore's target a worse medium than it is. Calls beneath the folder
-// REFUSE_IN alone are meant.
+// refusals: a library that is preloaded into bakstore. It makes a restore's target behave like a worse medium. It
+// affects only calls beneath the folder REFUSE_IN.
 //
-// REFUSE=CALL=ERRNO,…  those calls fail so: symlinkat, linkat, mknodat, mkdirat, fchmod, chmod, fchownat, futimens,
-//                      utimensat, fsetxattr, setxattr, ftruncate, renameat, renameat2, pwrite, syncfs; linkname: a
-//                      file without a name gets no other than a temporary's
-// ROOM=BYTES           so much may be written, then there is no space left
-// IN_ORDER=yes         content is taken from a file's beginning to its end only
-// FOLD=yes             names that differ in case, or in how an é is composed, are one
-// STEP=NANOSECONDS     times are kept in such steps
-// LONG=yes             a name over 255 bytes stands for the file long-BYTES
-// KILL=N, COUNT=FILE   the process is killed before the N-th call that changes something; how many there were
+// REFUSE=CALL=ERRNO,…  These calls fail with the given errors: openat (if it may make a file), symlinkat, linkat,
+//                      mknodat, mkdirat, unlinkat, fchmod, chmod, fchownat, futimens, utimensat, fsetxattr, setxattr,
+//                      ftruncate, renameat, renameat2, pwrite, syncfs. With `linkname`, linkat can give an unnamed
+//                      file only the name of a temporary.
+// ROOM=BYTES           After so many bytes are written, writes fail because there is no space left.
+// IN_ORDER=yes         A file can be written only at its end, and its length cannot be set.
+// FOLD=yes             Names that differ only in case, or in the composition of an é, are the same name.
+// STEP=NANOSECONDS     Modification times are rounded down to a multiple of this.
+// LONG=yes             A name of more than 255 bytes means the file "long-BYTES", where BYTES is its length.
+// KILL=N               The process is killed before the N-th call that changes something.
+// COUNT=FILE           At its end, the program writes the number of such calls to this file.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -37,7 +39,7 @@ static void *real(const char *name) {
     return function;
 }
 
-// Whether a descriptor, or the folder that it is, lies beneath REFUSE_IN.
+// Returns 1 if the descriptor is for REFUSE_IN or for something beneath it.
 static int is_meant(int descriptor) {
     const char *folder = getenv("REFUSE_IN");
     char link[64], path[4096];
@@ -49,7 +51,7 @@ static int is_meant(int descriptor) {
     return strncmp(path, folder, strlen(folder)) == 0;
 }
 
-// Counts a call that changes something, and says whether it is to fail.
+// Counts a call that changes something. Returns 1 and sets errno if the call must fail.
 static int is_refused(int descriptor, const char *call) {
     if (!is_meant(descriptor)) return 0;
     const char *kill_at = getenv("KILL");
@@ -74,7 +76,7 @@ __attribute__((destructor)) static void end(void) {
     fclose(file);
 }
 
-// Copies a path as a medium that folds has it: in small letters, and an é in one piece.
+// Copies a path in its folded form: ASCII letters in lower case, and "e" with a combining accent as one "é".
 static void fold(const char *path, char *copy) {
     while (*path) {
         if (!strncmp(path, "e\xcc\x81", 3) || !strncmp(path, "E\xcc\x81", 3)) {
@@ -88,7 +90,7 @@ static void fold(const char *path, char *copy) {
     *copy = 0;
 }
 
-// A name as the medium has it.
+// Returns the name that the medium uses for a name.
 static const char *name_of(int at, const char *name, char *buffer) {
     size_t length = strlen(name);
     if (strchr(name, '/') || !is_meant(at)) return name;
@@ -111,7 +113,7 @@ int openat(int at, const char *name, int flags, ...) {
     return REAL(openat)(at, name_of(at, name, buffer), flags, mode);
 }
 
-// Of the variable calls openat2 alone is made here, number 437.
+// The program uses syscall only for openat2, which is call 437.
 long syscall(long number, ...) {
     long (*call)(long, ...) = real("syscall");
     char buffer[4096];
@@ -201,7 +203,7 @@ int ftruncate(int file, off_t length) {
 
 int fchmod(int file, mode_t mode) { return is_refused(file, "fchmod") ? -1 : REAL(fchmod)(file, mode); }
 
-// What /proc/self/fd names is meant like the descriptor itself.
+// Returns the descriptor that a path in /proc/self/fd names; -1 for any other path.
 static int number_of(const char *path) {
     int number;
     return sscanf(path, "/proc/self/fd/%d", &number) == 1 ? number : -1;
@@ -228,7 +230,7 @@ static struct timespec cut(struct timespec time) {
 
 int futimens(int file, const struct timespec times[2]) {
     if (is_refused(file, "futimens")) return -1;
-    // Nothing given means now.
+    // If there are no times, the call sets both to the present time.
     if (!times) return REAL(futimens)(file, times);
     struct timespec kept[2] = {times[0], is_meant(file) ? cut(times[1]) : times[1]};
     return REAL(futimens)(file, kept);

@@ -1,12 +1,12 @@
-// Stands in for media that say strange things of their files. Loaded before the C library (LD_PRELOAD); the environment
-// says what is shown:
+// stat: a library that is preloaded into bakstore. It imitates media that report strange things about files:
 //
-//   SHOWN_INODES="real=shown,real=shown"  the files that are shown as others than they are, and their numbers
-//   SHOWN_CTIME=mtime                     their ctime is a copy of their mtime
-//   SHOWN_LINKS=n, SHOWN_SIZE=n           how many names the regular ones have, and their size
-//   SHOWN_TYPE=magic                      the kind of every file system
-//   FAILING="call=errno,call=errno"       calls that fail
-//   UNREADABLE=text, GIVEN=n              files whose path has the text give n bytes and then end; without GIVEN, EIO
+// SHOWN_INODES="real=shown,real=shown"  The files with these inode numbers are shown with other inode numbers.
+// SHOWN_CTIME=mtime                     The ctime of these files is shown as equal to their mtime.
+// SHOWN_LINKS=n, SHOWN_SIZE=n           These files, if regular, are shown with this link count and this size.
+// SHOWN_TYPE=magic                      Every file system is shown with this type.
+// FAILING="call=errno,call=errno"       These calls fail.
+// UNREADABLE=text, GIVEN=n              Files whose path contains the text end after n bytes. Without GIVEN, reading
+//                                       them fails with EIO.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -91,7 +91,7 @@ ssize_t getxattr(const char *path, const char *name, void *value, size_t size) {
     return fails("getxattr") ? -1 : REAL(getxattr)(path, name, value, size);
 }
 
-// How many of the bytes that are asked for a file gives; -1 if it fails.
+// Returns how many of `size` bytes a read at `offset` may return; -1 and sets errno if the read must fail.
 static ssize_t given(int file, size_t size, off_t offset) {
     const char *text = getenv("UNREADABLE"), *count = getenv("GIVEN");
     char name[64], path[4096];

@@ -1,32 +1,37 @@
 #!/usr/bin/env python3
 """Explicit-state check of the store protocol: writers, forget and prune with repacking on one store.
 
-Every operation of the store is atomic; all interleavings of all actors are tried, with any committed snapshot but
-Y forgotten at any time and any actor stopped at any point (an interleaving in which it never moves again).
+Every operation on the store is atomic. The model explores all interleavings of all actors. Any committed snapshot but Y
+may be forgotten at any time. Any actor may stop at any point: this is an interleaving in which the actor never moves
+again.
 
-Chunks are 'A' and 'B'. At the start the pack P0 holds both; snapshot X refers to both, snapshot Y, which stays, to
-A. Writer 0 backs up B and writer 1 A: once X is forgotten, what writer 0 wants is the dead part of a pack that is
-worth repacking. A revoked writer begins once more under another session and keeps its packs.
+There are two chunks, 'A' and 'B'. At the start, pack P0 has both. Snapshot X refers to both. Snapshot Y refers to A and
+is never forgotten. Writer 0 backs up B, and writer 1 backs up A. After X is forgotten, no snapshot needs B, and its
+pack is worth repacking, while writer 0 wants B. A revoked writer begins again with another session and keeps its packs.
 
-With --closing a writer may give up at any point: before it tried to commit it removes its session's record; when the reply
-to its commit record is lost, which may arrive at any later time, it puts a tombstone first. With --undo N some take X back
-once it is forgotten: they commit what it had under a session of their own, and store anew what is only condemned.
+With --closing, a writer may give up at any point. If it has not tried to commit, it removes its session record. If the
+reply to its commit is lost, the commit record may arrive at any later time, so the writer first puts a tombstone. With
+--undo N, N actors take X back after it is forgotten. They commit its content in a session of their own. If a chunk is
+only in condemned packs, they store it again.
 
-With --losing a writer puts a spare of its commit record after it, and one record is lost at any time, Y's too, if it has a
-spare or the newest decision counts its session; with the spare, if the decision does. It may be forgotten, and it may come back
-by its spare. Until then collectors must not do without what it had.
+With --losing, a writer puts a spare after its commit record. One commit record may be lost at any time, even Y's. The
+record must have a spare, or the newest decision must count its session. In the second case, the spare may be lost with
+it. The lost snapshot may be forgotten, and its record may come back from the spare. Until then, collectors must keep
+the snapshot's data.
 
-With --sweeps N what a writer puts, and a collector's copy, take two steps: a temporary is written, which belongs to the writer's
-session and a copy's to none, and then gets its name. One who sweeps goes through the temporaries N times and may stop anywhere. It
-takes none of a session that may still commit, and leaves none of a session once all are decided. A writer whose temporary is gone
-writes it again; where it has the content no more, as of a pack, it begins anew. A collector begins anew.
+With --sweeps N, putting an object takes two steps: the actor writes a temporary, and then the temporary gets its name.
+A writer's temporary belongs to its session. A collector's copy belongs to no session. A sweeper goes through the
+temporaries N times and may stop anywhere. It must not take a temporary of a session that may still commit. Once all
+sessions have ended, it must leave none of their temporaries. A writer whose temporary is gone writes it again. If it no
+longer has the content, as with a pack, it begins again. A collector whose temporary is gone begins again, too.
 
-After each step, for every chunk of every committed snapshot that is not forgotten: the trusted index has it, and
-every pack where the trusted index has it exists, whichever of them a reader takes.
+After each step, every chunk of every committed snapshot that is not forgotten must be in the trusted index. Every pack
+that the trusted index names for such a chunk must exist, because a reader may use any of them.
 
 Usage: protocol_model.py [--mutation NAME] [--writers N] [--collectors N] [--rounds N] [--attempts N] [--states N]
                          [--undo N] [--closing] [--losing] [--sweeps N]
-Mutation "none" must end with "exhausted", every other one with "VIOLATION". --all tries each of those.
+A mutation is a mistake in the protocol. Mutation "none" must end with "exhausted", every other one with "VIOLATION".
+--all tries all mutations but "none".
 """
 import argparse
 import random
@@ -37,7 +42,7 @@ F = frozenset
 WANTED = ('B', 'A', 'A', 'B')
 MUTATIONS = {
     'none': 'the protocol as it is',
-    # Writers
+    # Mistakes of writers
     'read_before_register': 'the indexes are read before the session is put',
     'index_before_gc': 'the indexes are read before collections are listed',
     'ignore_condemned': 'a writer refers to packs that a plan condemns',
@@ -48,12 +53,12 @@ MUTATIONS = {
     'undo_condemned': 'X is taken back by what is there, be it condemned or not',
     'spare_before_commit': 'the spare is put before the commit record',
     'swept_unnoticed': 'a writer counts on a pack whose temporary was gone when it was to get its name',
-    # Who sweeps
+    # Mistakes of sweepers
     'sweep_by_age': 'temporaries go by a clock, whosever they are',
     'sweep_undecided': 'temporaries of a session that has not committed go',
     'sweep_sessions_first': 'sessions are listed before the temporaries',
     'sweep_keeps_decided': 'temporaries stay as long as the record of their session, be it decided or not',
-    # Collectors
+    # Mistakes of collectors
     'missing_unnoticed': 'records that are gone and have a spare are not missed',
     'spare_gone_early': 'the spare of a forgotten session goes before a decision stands for the session',
     'missing_by_decision': 'records that are gone and that only the newest decision counts are not missed',
@@ -78,7 +83,7 @@ def has_all(packs, wanted):
 
 
 def put(rows, row):
-    """Put-if-absent."""
+    """Adds a row unless there is one with its key (put-if-absent)."""
     return rows if find(rows, row[0]) else rows | {row}
 
 
@@ -86,11 +91,10 @@ def newest(decisions):
     return max(decisions, key=lambda row: row[0]) if decisions else None
 
 
-# The store: packs (name, chunks); sessions; snapshots (session, 'C', chunks) or (session, 'T', ()); forgotten
-# sessions; plans (round, condemned pack names); decisions (round, deleted names, index, superseded sessions);
-# indexes (name, packs); spares (session, chunks); temporaries (session or '', object); and what no actor sees:
-# what had lost
-# its record (session, chunks), and what a sweep did wrong.
+# The store: packs (name, chunks); sessions; snapshots (session, 'C', chunks) or (session, 'T', ()); forgotten sessions;
+# plans (round, condemned pack names); decisions (round, deleted names, index, superseded sessions); indexes (name,
+# packs); spares (session, chunks); temporaries (session or '', object); and two sets that no actor sees: snapshots that
+# lost their records (session, chunks), and mistakes of sweepers.
 PACKS, SESSIONS, SNAPSHOTS, FORGOTTEN, PLANS, DECISIONS, INDEXES, SPARES, TEMPORARIES, LOST, WRONG = range(11)
 
 
@@ -114,12 +118,12 @@ def has_record(store, session):
 
 
 def missing(store):
-    """The snapshots, forgotten or not, that have a spare and no commit record."""
+    """Returns the snapshots that have a spare but no commit record, forgotten or not."""
     return [row for row in store[SPARES] if not has_record(store, row[0])]
 
 
 def counted_and_gone(store):
-    """The sessions that the newest decision counts, without a record and without a spare."""
+    """Returns the sessions that the newest decision counts and that have neither a record nor a spare."""
     decision = newest(store[DECISIONS])
     return sorted(
         session for session in (decision[3] if decision else ())
@@ -127,12 +131,12 @@ def counted_and_gone(store):
 
 
 def committed(store):
-    """The sessions that committed, as a collector sees it."""
+    """Returns the sessions that have committed, as a collector sees them."""
     return {row[0] for row in store[SNAPSHOTS] if row[1] == 'C'} | {row[0] for row in missing(store)}
 
 
 def trusted(store):
-    """The packs of the trusted index; None when the index that the newest decision names is gone."""
+    """Returns the packs in the trusted index; None if the index that the newest decision names is gone."""
     packs, excluded = F(), F()
     decision = newest(store[DECISIONS])
     if decision:
@@ -157,7 +161,7 @@ def live_chunks(store):
 
 
 def fault(store):
-    """What is lost, or None."""
+    """Returns a description of what is lost or wrong; None if nothing is."""
     packs = trusted(store)
     if packs is None:
         return 'the index is gone'
@@ -221,7 +225,8 @@ class Model:
                 yield after, writers, collectors, moved
 
     def lose(self, store):
-        """One record is lost, with its spare where a decision counts it, and comes back by its spare."""
+        """Yields stores in which a commit record is lost or comes back, or the spare of a forgotten session is removed.
+        """
         if not store[LOST]:
             decision = newest(store[DECISIONS])
             for row in store[SNAPSHOTS]:
@@ -236,21 +241,21 @@ class Model:
         for session, chunks in missing(store):
             if find(store[LOST], session) and not find(store[SNAPSHOTS], session):
                 yield change(store, SNAPSHOTS=store[SNAPSHOTS] | {(session, 'C', chunks)})
-        # The spare of what is forgotten goes. Until a decision stands for the session its index may count by that
-        # alone.
+        # The spare of a forgotten session is removed, but only after a decision counts the session. Until then, the
+        # spare may be the only proof that the session's index counts.
         decision = newest(store[DECISIONS])
         for row in store[SPARES]:
             is_counted = decision and row[0] in decision[3] or self.mutation == 'spare_gone_early'
             if row[0] in store[FORGOTTEN] and is_counted:
                 yield change(store, SPARES=store[SPARES] - {row})
 
-    # Who sweeps: (how often it has, place, what it knows).
+    # A sweeper: (number of sweeps done, place, knowledge).
 
     def sweep(self, store, done, place, known):
         if place == 'start' and self.mutation == 'sweep_sessions_first' and known is None:
             yield store, (done, place, store[SESSIONS])
         elif place == 'start':
-            # Whether all are decided now: then nothing may be left.
+            # True if all sessions have ended. The sweep must then leave none of their temporaries.
             is_last = all(self.may_not_commit(store, row) for row in store[SESSIONS])
             yield store, (done, 'sessions', (store[TEMPORARIES], is_last, known))
         elif place == 'sessions':
@@ -264,7 +269,7 @@ class Model:
                 sessions &= F(committed(store))
             elif self.mutation != 'sweep_keeps_decided':
                 sessions = F(row for row in sessions if not self.is_decided(store, row))
-            # Of what belongs to no session a clock says how old it is. It may say anything.
+            # Temporaries without a session are removed by their age. A clock may show any age.
             strays = F(row for row in listed if not row[0])
             victims = F(row for row in listed - strays if row[0] not in sessions)
             left, wrong = sorted(listed - strays - victims), store[WRONG]
@@ -282,10 +287,10 @@ class Model:
             yield after, (done, place, known[1:])
 
     def may_not_commit(self, store, session):
-        """Whether a session is decided, or was ended by its writer before it tried to commit."""
+        """Returns True if a session has ended, or if its writer removed its record before trying to commit."""
         return session not in store[SESSIONS] or self.is_decided(store, session)
 
-    # A writer: (place, attempt, packs of its own, what it knows).
+    # A writer: (place, attempt, packs of its own, knowledge).
 
     def write(self, store, number, place, attempt, own, known):
         session = f'w{number}.{attempt}'
@@ -306,7 +311,7 @@ class Model:
             yield from self.put(store, number, session, place, attempt, own, known)
 
     def name(self, store, number, session, place, attempt, own, known):
-        """A temporary gets its name, or is gone."""
+        """Gives a temporary its name. If the temporary is gone, the writer writes it again or begins again."""
         temporary = (session, place)
         if temporary in store[TEMPORARIES] or self.mutation == 'swept_unnoticed':
             named = change(store, TEMPORARIES=store[TEMPORARIES] - {temporary})
@@ -315,10 +320,10 @@ class Model:
                     after = named
                 yield after, moved
         elif place != 'store':
-            # It has what is in it, and writes it again.
+            # The writer still has the content, so it writes the temporary again.
             yield store, (place, attempt, own, known)
         else:
-            # It has stored the pack and forgotten it: it begins anew if it may.
+            # The writer no longer has the pack's content, so it begins again if it has an attempt left.
             after = change(store, SESSIONS=store[SESSIONS] - {session})
             again = (self.order[0], attempt + 1, own, None)
             yield after, again if attempt + 1 < self.attempts else ('end', 0, F(), None)
@@ -362,7 +367,8 @@ class Model:
         return WANTED[number] if number < self.writers else 'AB'
 
     def close(self, store, session, place, attempt, own, known, wanted):
-        """A writer that gives up; its commit record may be on its way, and then it arrives at any time or never."""
+        """Steps of a writer that gives up. If its commit record is on its way, the record arrives at any time or never.
+        """
         record = (session, 'C', wanted)
         if place.removeprefix('name ') in ('store', 'index', 'commit'):
             after = change(store, SESSIONS=store[SESSIONS] - {session})
@@ -371,7 +377,7 @@ class Model:
             careless = self.mutation == 'close_without_tombstone'
             yield store, ('closed' if careless else 'closing', attempt, F(), record)
         elif place == 'closing':
-            # Both are put-if-absent: the record, should it arrive first, holds.
+            # Both puts are put-if-absent. If the record arrives first, the session has committed.
             tombstone = put(store[SNAPSHOTS], (session, 'T', ''))
             yield change(store, SNAPSHOTS=tombstone), ('closed', attempt, F(), known)
             yield change(store, SNAPSHOTS=put(store[SNAPSHOTS], known)), ('closed', attempt, F(), known)
@@ -421,7 +427,8 @@ class Model:
                 if index:
                     visible |= index[1]
                 elif name[0] == 'g' or any(name[1:] in row[3] for row in store[DECISIONS]):
-                    # Superseded since it was listed: look again. A session that stored nothing has none.
+                    # The index was superseded after the listing, so the writer lists again. A session that stored
+                    # nothing has no index, which is not a reason to list again.
                     yield store, ('lst' if then == 'gc' else 'gc', attempt, own, None)
                     return
             seen = F(visible)
@@ -434,7 +441,7 @@ class Model:
                 yield store, self.known(number, attempt, own, visible, usable, seen)
 
     def known(self, number, attempt, own, visible, usable, seen=F()):
-        """What a writer does that has read the index: what is there need not be stored."""
+        """Returns a writer's next place after it has read the index. It stores only chunks that it cannot refer to."""
         wanted = self.wanted(number)
         if number >= self.writers:
             if self.mutation == 'undo_condemned':
@@ -443,13 +450,14 @@ class Model:
                 return ('commit', attempt, own, None)
             if usable:
                 return ('index', attempt, own, usable)
-            # What is condemned is read while it is there, and stored anew.
+            # The chunks are only in condemned packs. The writer reads them while the packs exist, and stores them
+            # again.
             return ('read', attempt, own, seen) if has_all(seen, wanted) else ('end', 0, F(), None)
         if any(wanted in pack[1] for pack in visible):
             return ('commit', attempt, own, None)
         return ('index', attempt, own, usable) if usable else ('store', attempt, own, None)
 
-    # A collector: (round, place, what it knows).
+    # A collector: (round, place, knowledge).
 
     def collect(self, store, number, round_, place, known):
         plan, decision = find(store[PLANS], round_), find(store[DECISIONS], round_)
@@ -499,7 +507,7 @@ class Model:
         return find(store[SNAPSHOTS], session)
 
     def lacks(self, store):
-        """Whether a record is missing that nobody forgot: then a collector deletes nothing."""
+        """Returns True if a record is missing that was not forgotten. A collector then deletes nothing."""
         if self.mutation == 'missing_unnoticed':
             return False
         if self.mutation != 'missing_by_decision':
@@ -510,7 +518,8 @@ class Model:
             if self.mutation != 'missing_revoked' or not find(store[SNAPSHOTS], row[0]))
 
     def plans(self, store, round_, listed):
-        """What may be condemned: what nothing refers to, and with it none or one of the packs in use."""
+        """Yields the packs that a plan may condemn: all packs to which nothing refers, and at most one of the packs in
+        use."""
         packs = trusted(store)
         if packs is None:
             return
@@ -522,7 +531,8 @@ class Model:
                 yield dead | choice, F(live)
 
     def choose(self, store, round_, number, known):
-        """What goes and what is copied: a chunk with no copy outside of the plan is copied, or its packs stay."""
+        """Decides which condemned packs go. Some live chunks are only in condemned packs. Either they are copied, or
+        the packs that have them stay."""
         condemned, live = known
         packs = trusted(store)
         if packs is None or find(store[DECISIONS], round_):
@@ -564,12 +574,12 @@ class Model:
                     store, PACKS=store[PACKS] | {copy}, TEMPORARIES=store[TEMPORARIES] - {temporary})
                 yield after, (round_, 'put index', then)
             else:
-                # It ends with an error, and begins anew.
+                # The temporary is gone, so the collector fails and begins again.
                 yield store, (round_, 'start', None)
         elif place == 'put index':
             gone, packs, superseded = known
             name = f'g{round_}.{number}'
-            # A try that was given up may have left an index; a new one has another name.
+            # An attempt that was given up may have left an index, so the new index gets another name.
             while find(store[INDEXES], name):
                 name += "'"
             then = 'early' if self.mutation == 'delete_before_decision' else 'decide'
@@ -597,13 +607,14 @@ class Model:
             elif victims:
                 yield change(store, PACKS=store[PACKS] - {victims[0]}), (round_, place, known)
             else:
-                # A session's record is there to be found undecided, and no more.
+                # A session record only shows that a session has not ended. The records of sessions that have ended are
+                # removed.
                 open_ = F(row for row in store[SESSIONS] if not self.is_decided(store, row))
                 yield change(store, SESSIONS=open_), (round_ + 1, 'start', None)
 
     def run(self, limit):
-        """Searches depth first, in an order that no actor is ahead in; returns the verdict, the number of states
-        and the steps to a fault."""
+        """Searches depth first. The order of moves is random, so that no actor has precedence. Returns the verdict, the
+        number of states, and the states on the path to a fault."""
         order = random.Random(1)
 
         def steps(state):
@@ -632,7 +643,7 @@ class Model:
 
 
 def print_trace(states):
-    """Each step as what it changed."""
+    """Prints the changes that each step makes."""
     for before, after in zip(states, states[1:]):
         if before[3] != after[3]:
             print(f'  who sweeps: {before[3]} -> {after[3]}')
@@ -681,7 +692,7 @@ def main():
     parser.add_argument('--states', type=int, default=100_000_000)
     options = parser.parse_args()
     if options.all:
-        # Each is lost by few actors already; more of them only where need be.
+        # Most mistakes lose data with few actors. Cases with more actors run only if the smaller ones find nothing.
         is_right = all(
             any(
                 check(options, mutation, writers, collectors) == 'VIOLATION'
