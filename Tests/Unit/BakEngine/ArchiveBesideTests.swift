@@ -1,5 +1,6 @@
-// What commits a snapshot of what others have, beside one who forgets these and prunes: archives, what is taken out of
-// them, and tags. All of that happens before one call on the store, before the next, and so on.
+// Commands that commit a snapshot with the content of earlier snapshots: backups of an archive, removals from an
+// archive, and tags. Meanwhile another program forgets these earlier snapshots and prunes. Each test runs once for each
+// call on the store, and the other program does all its work before that call.
 
 import BakCore
 import BakEngine
@@ -18,7 +19,7 @@ import Testing
         ])
     }
 
-    /// An archive of three generations, of which only the last is in the source.
+    /// Returns a repository with an archive of three generations. The source only has the last generation.
     private static func prepared() throws -> [ObjectKey: [UInt8]] {
         let bench = try MemoryBench()
         for generation in 0..<3 { try bench.backup(tree(generation)) { $0.archive = .yes } }
@@ -29,7 +30,8 @@ import Testing
         try #require(try repository.settledSnapshotList().order.sorted.last)
     }
 
-    /// What others do meanwhile: each leaves one snapshot of the archive, under a new id, and prunes all else.
+    /// An act of the other program. Each act leaves one snapshot of the archive, under a new id, and prunes everything
+    /// else.
     enum Act: CaseIterable {
         case tag, remove
 
@@ -73,7 +75,7 @@ import Testing
                 MemoryBench.request())
             #expect(report.damagedPacks.isEmpty && report.counters.failedItems == 0, "call \(number)")
             let repository = try MemoryBench.open(base)
-            // What comes after the commit forgets it with all the others.
+            // If the other program acts after the commit, it forgets the new snapshot with all others.
             let made = try #require(report.snapshot)
             if let found = try repository.snapshots().readable.first(where: { $0.id == made.id }) {
                 let files = try Self.files(repository, found)
@@ -106,7 +108,8 @@ import Testing
         #expect(calls > 20)
     }
 
-    /// Who is gone is not damaged, and who stays gets its tag whatever a prune moves.
+    /// If the snapshot is gone, the tag command does not report damage. If the snapshot stays, it gets its tag,
+    /// whatever a prune moves.
     @Test(arguments: [true, false]) func aTagFindsNoDamage(stays: Bool) throws {
         let objects = try Beside.prepared()
         let calls = try Beside.eachCall(
@@ -114,7 +117,7 @@ import Testing
         ) { number, store, base in
             let opened = try MemoryBench.open(store)
             let all = try opened.snapshotList().order.sorted
-            // Where the prune came before the list there is one.
+            // If the prune came before the listing, there is only one snapshot.
             let old = all.count > 1 ? all[1] : all[0]
             do {
                 try Self.tagAgain(old, opened, "new")

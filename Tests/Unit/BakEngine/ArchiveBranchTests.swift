@@ -1,5 +1,6 @@
-// Archives that forked: by a copy, two runs at once, a date in the past, or a snapshot that was taken back. A later
-// archive has what all branches have, rules keep each branch until then, and what was taken out before does not come
+// Branches of an archive: two archives of which neither has everything of the other. They arise from a copy, two runs
+// at once, a date in the past, or a snapshot that was taken back. The next archive joins the branches, and thus has the
+// files of all of them. Until then, retention keeps each branch. A file that was removed from the archive does not come
 // back.
 
 import BakCore
@@ -14,14 +15,14 @@ import Testing
 @testable import BakRepository
 
 @Suite struct ArchiveBranchTests {
-    /// A source with a file for each letter.
+    /// Returns a source with a file for each letter.
     private static func tree(_ letters: String) -> FakeTree {
         FakeTree(
             [.other("s", .directory)]
                 + letters.sorted().map { .file("s/\($0).jpg", Array("content of \($0)".utf8)) })
     }
 
-    /// The letters of a snapshot's files.
+    /// Returns the letters of the files in a snapshot.
     private static func letters(_ bench: MemoryBench, _ snapshot: CommitRecord?) throws -> String {
         let snapshot = try #require(snapshot)
         let index = try BlobIndex(bench.repository)
@@ -52,7 +53,7 @@ import Testing
         return list.order.heads(among: list.readable)
     }
 
-    /// Forgets what `keep-last 1` does not keep.
+    /// Forgets the snapshots that the rule `keep-last 1` does not keep.
     private static func applyRules(_ bench: MemoryBench) throws {
         let list = try bench.repository.snapshotList()
         var policy = RetentionPolicy()
@@ -89,17 +90,18 @@ import Testing
         #expect(report.joinedArchives.count == 1 && report.snapshot?.joined.count == 1)
         try Self.applyRules(b)
         #expect(try b.repository.snapshots().readable.count == 1)
-        // Once is enough, and a history without branches names none.
+        // A branch is joined only once, so the next archive joins none.
         let next = try b.archive(Self.tree("a"), at: 500) { $0.archive = .asBefore }
         #expect(next.joinedArchives.isEmpty && next.snapshot?.joined.isEmpty == true)
         #expect(next.snapshot?.root == report.snapshot?.root)
-        // What the first disk gets back stands for what it has.
+        // The joined archive is copied back to the first disk. There, it stands for all archives.
         try Self.copy(b, a)
         #expect(try Self.heads(a).map(\.time.seconds) == [500])
         #expect(try MemoryBench.check(b.repository).report.isClean)
     }
 
-    /// Snapshots that are none and come from another disk do not end an archive; those that came after it do.
+    /// A copied snapshot that is not an archive does not end the archive of another branch. It ends the archive that it
+    /// follows.
     @Test func copiesThatAreNoArchives() throws {
         let a = try MemoryBench()
         let b = try Self.second(a)
@@ -142,7 +144,7 @@ import Testing
         let bench = try MemoryBench()
         try bench.archive(Self.tree("ab"), at: 1000)
         let past = try bench.archive(Self.tree("abn"), at: 500) { $0.archive = .asBefore }
-        // It comes before the other one, and so names none.
+        // Its date is earlier than the other archive's, so it does not join that archive.
         #expect(past.snapshot?.isArchive == true && past.snapshot?.joined.isEmpty == true)
         let last = try bench.archive(Self.tree("a"), at: 2000) { $0.archive = .asBefore }
         #expect(try Self.letters(bench, last.snapshot) == "abn")
@@ -162,7 +164,8 @@ import Testing
         #expect(try Self.letters(bench, bench.archive(Self.tree("b"), at: 300).snapshot) == "ab")
     }
 
-    /// A plain snapshot that names a forgotten archive as its parent hands nothing on.
+    /// A snapshot that is not an archive hands no files on from a forgotten archive, even if that archive is its
+    /// parent.
     @Test func whatIsTakenBackAfterSnapshotsThatAreNone() throws {
         let bench = try MemoryBench()
         let first = try #require(try bench.archive(Self.tree("ab"), at: 100).snapshot)
@@ -176,7 +179,7 @@ import Testing
         #expect(try Self.heads(bench).count == 1)
     }
 
-    /// So many at a time: the others stay until a later backup joins them.
+    /// One backup joins a limited number of branches. The others stay until a later backup joins them.
     @Test func manyBranchesTakeSeveralBackups() throws {
         let bench = try MemoryBench()
         var made: [CommitRecord] = []
@@ -206,10 +209,10 @@ import Testing
         try a.archive(Self.tree("abc"), at: 300)
         try Self.copy(a, b)
         for head in try Self.heads(b).reversed() { try Self.remove("x", from: b, head) }
-        // Dated by the clock, so that what comes after has no date of its own.
+        // The clock dates this archive and all later snapshots, so that none of them has a date of its own.
         let joined = try b.archive(Self.tree("a"), at: 0) { $0.time = nil }
         #expect(try Self.letters(b, joined.snapshot) == "abcn")
-        // It stands for all that it joined, whichever of those are gone.
+        // The archive stands for all archives that it joined, even after they are forgotten.
         let removed = try Self.remove("c", from: b, joined.snapshot)
         try b.repository.forget(
             try b.repository.snapshots().readable.map(\.id).filter { $0 != removed.id }, host: "h",
@@ -218,20 +221,21 @@ import Testing
         #expect(try Self.heads(b).map(\.id) == [removed.id])
         let next = try b.archive(Self.tree("a"), at: 0) { $0.time = nil }
         #expect(try Self.letters(b, next.snapshot) == "abn")
-        // What the other disk has that nothing here knew of brings back what it has.
+        // The other disk makes an archive from before the removal, which is unknown here. Its copy brings back the
+        // removed files.
         try a.archive(Self.tree("ab"), at: 400)
         try Self.copy(a, b)
         let last = try b.archive(Self.tree("a"), at: 0) { $0.time = nil }
         #expect(try Self.letters(b, last.snapshot) == "abcnx")
     }
 
-    /// Copies of some snapshots stand for what lies between them.
+    /// A copied archive stands for the archives between it and an earlier copy.
     @Test(arguments: [true, false]) func copiesOfSomeSnapshots(sameIDs: Bool) throws {
         let a = try MemoryBench()
         let b = try Self.second(a, sameIDs: sameIDs)
         try a.archive(Self.tree("ax"), at: 100)
         try Self.copy(a, b)
-        // Both branch off, and the first disk joins what the second has.
+        // Both disks make archives of their own, and the first disk joins the second disk's archive.
         try b.archive(Self.tree("axb"), at: 150)
         try a.archive(Self.tree("axc"), at: 200)
         try Self.copy(b, a)
@@ -239,7 +243,7 @@ import Testing
         #expect(joined.joined.count == 1)
         let removed = try Self.remove("x", from: a, joined)
         #expect(removed.joined.isEmpty)
-        // Only the last is copied: what it joined on its way is not a branch there.
+        // Only the last archive is copied. The archive that it joined on the way is not a branch there.
         try Self.copy(a, b, latest: true)
         #expect(try Self.heads(b).map(\.originalID) == [removed.id])
         let next = try b.archive(Self.tree("a"), at: 0) { $0.time = nil }
@@ -248,7 +252,7 @@ import Testing
         #expect(try Self.heads(b).map(\.id) == [next.snapshot?.id])
     }
 
-    /// What two branches have under one name.
+    /// Two branches have different items under one name.
     @Test func namesThatBranchesHaveForOtherThings() throws {
         let bench = try MemoryBench()
         func file(_ path: String, _ content: String) -> FakeEntry { .file(path, Array(content.utf8)) }
@@ -279,7 +283,7 @@ import Testing
         bench.expectCounters(last, items, "names")
     }
 
-    /// An archive that cannot be read ends the backup, unless another stands for it.
+    /// If an archive cannot be read, the backup fails, unless another archive stands for it.
     @Test func aBranchThatCannotBeRead() throws {
         let bench = try MemoryBench()
         let first = try #require(try bench.archive(Self.tree("ab"), at: 100).snapshot)
@@ -300,8 +304,7 @@ import Testing
 
     private static let seeds = UInt64(1)...(isLong ? 200 : 20)
 
-    /// Two disks, on which backups, copies, rules and what is taken back come at random: no file leaves the archive of
-    /// a disk.
+    /// Random backups, copies, retention and undone removals on two disks. No file leaves the archive of a disk.
     @Test func noHistoryOfTwoDisksLosesAFile() throws {
         var joined = 0
         for seed in Self.seeds {
@@ -325,7 +328,7 @@ import Testing
                     known[1 - place].formUnion(known[place])
                 case 2: try Self.applyRules(bench)
                 case 3:
-                    // Taken back after the next backup.
+                    // The snapshot is taken back after the next backup.
                     forgotten = try bench.repository.snapshots().readable.randomElement(using: &random)
                     if let forgotten { try bench.repository.forget([forgotten.id], host: "h", program: "p") }
                     fallthrough

@@ -1,5 +1,5 @@
-// ArchiveHistory: a source that changes from backup to backup, and what an archive of it must have, worked out anew
-// from what each backup could see.
+// ArchiveHistory: a source that changes from backup to backup. It also determines what an archive must have, only from
+// what each backup could see.
 
 import BakCore
 import BakEngine
@@ -11,7 +11,7 @@ import TestBench
 import TestSupport
 import Testing
 
-/// What an archive has of a path.
+/// An item that an archive must have at a path.
 struct ArchivedItem: Equatable, CustomStringConvertible {
     var type: FileType
     var content: [UInt8]
@@ -20,11 +20,11 @@ struct ArchivedItem: Equatable, CustomStringConvertible {
     var description: String { "\(type) of \(content.count) bytes, gone \(goneSince?.seconds ?? -1)" }
 }
 
-/// A source with a past.
+/// A changing source, and the expected archive of it.
 struct ArchiveHistory {
     var random: SeededRandom
     var entries: [[UInt8]: FakeEntry] = [:]
-    /// What the archive must have after the last backup.
+    /// The items that the archive must have after the last backup.
     var expected: [[UInt8]: ArchivedItem] = [:]
     private var clock: Int64 = 1000
 
@@ -41,7 +41,7 @@ struct ArchiveHistory {
         entries = entries.filter { !PathOrder.isAtOrBeneath($0.key, path) }
     }
 
-    /// Adds a file, and the folder that it is in.
+    /// Adds a file, and its folder if necessary.
     mutating func grow() {
         let folder = "s/f\(Int.random(in: 0..<6, using: &random))"
         if entries[Array(folder.utf8)]?.stat.type != .directory {
@@ -58,7 +58,8 @@ struct ArchiveHistory {
             })
     }
 
-    /// Makes some changes: files come, go and change, folders go, and with `displacing` take each other's names.
+    /// Changes the source: adds, removes and changes files, and removes folders. With `displacing`, a file may also
+    /// take a folder's name and the reverse.
     mutating func change(displacing: Bool) {
         for _ in 0..<Int.random(in: 0..<6, using: &random) { grow() }
         for path in entries.keys.sorted(by: { PathOrder.precedes($0, $1) })
@@ -77,7 +78,7 @@ struct ArchiveHistory {
             })
     }
 
-    /// The source, of which some paths cannot be read.
+    /// Returns the source with faults at some paths.
     func tree(faults: [[UInt8]: String] = [:]) -> FakeTree {
         var entries = entries
         for (path, fault) in faults {
@@ -89,15 +90,15 @@ struct ArchiveHistory {
         return FakeTree(entries.values.sorted { PathOrder.precedes($0.path, $1.path) })
     }
 
-    /// The name that a file of these histories goes on under.
+    /// Returns the name under which an archive keeps a file whose name another file has taken.
     static func displaced(_ path: [UInt8], at time: Timestamp) -> [UInt8] {
         func two(_ number: Int64) -> String { number < 10 ? "0\(number)" : "\(number)" }
         let clock = [time.seconds / 3600, time.seconds / 60 % 60, time.seconds % 60].map(two).joined()
         return path.dropLast(4) + Array("~gone-1970-01-01-\(clock)".utf8) + path.suffix(4)
     }
 
-    /// Works out what an archive has after a backup at a time that met `tree`, when `unseen` says what it could not
-    /// know anything of.
+    /// Determines what an archive must have after a backup of `tree` at `time`. `unseen` is true for the paths of which
+    /// the backup learns nothing.
     mutating func expectBackup(at time: Timestamp, _ tree: FakeTree, unseen: ([UInt8]) -> Bool) {
         var now: [[UInt8]: ArchivedItem] = [:]
         for entry in tree.entries where !unseen(entry.path) || entry.fault == "list" {
@@ -105,7 +106,7 @@ struct ArchiveHistory {
         }
         for (path, item) in expected {
             if let new = now[path] {
-                // Another file of the name of one that was gone: both go on.
+                // Another file has the name of a file that was gone. The archive keeps both.
                 if item.goneSince != nil, item.type == .regular, new.content != item.content {
                     now[Self.displaced(path, at: time)] = item
                 }
@@ -118,7 +119,7 @@ struct ArchiveHistory {
     }
 }
 
-/// Turns true after a backup has asked so often whether to end.
+/// A stop signal that comes after a number of polls.
 private final class Polls: Sendable {
     private let limit: Int?
     private let count = Mutex(0)
@@ -135,7 +136,7 @@ private final class Polls: Sendable {
 }
 
 extension MemoryBench {
-    /// Backs up in an archive.
+    /// Backs up to an archive.
     @discardableResult
     func archive(
         _ tree: any SourceTree, at time: Int64, _ events: EventLog = EventLog(), verbosely: Bool = false,
@@ -159,7 +160,7 @@ extension MemoryBench {
         return try backup.run(request)
     }
 
-    /// What a snapshot has, by its manifest and the content of its restored files.
+    /// Returns the items of a snapshot, from its manifest and the restored content of its files.
     func archived(_ snapshot: CommitRecord) throws -> [[UInt8]: ArchivedItem] {
         let log = RestoreLog()
         let restored = try Self.restore(repository, snapshot, log).items
@@ -176,7 +177,7 @@ extension MemoryBench {
         return items
     }
 
-    /// Expects that a snapshot's counters are those of what it has.
+    /// Expects that a snapshot's counters count these items.
     func expectCounters(_ snapshot: CommitRecord, _ items: [[UInt8]: ArchivedItem], _ comment: Comment) {
         let files = items.values.filter { $0.type == .regular }
         #expect(snapshot.counters.files == UInt64(files.count), comment)

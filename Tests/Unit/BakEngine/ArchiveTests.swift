@@ -1,4 +1,4 @@
-// Archives: what a source had and has no more goes on from snapshot to snapshot, whatever happens between them.
+// Archives: items that the source no longer has stay in every later snapshot, whatever happens in between.
 
 import BakCore
 import BakEngine
@@ -13,7 +13,8 @@ import Testing
 @Suite struct ArchiveTests {
     private static let seeds = UInt64(1)...(isLong ? 300 : 25)
 
-    /// Random histories, with rules and folders that cannot be listed, compared with what was worked out beside them.
+    /// Random histories with rules, and with folders that cannot be listed. Each archive is compared with
+    /// `ArchiveHistory.expected`.
     @Test func everyHistoryGivesTheArchiveThatItMust() throws {
         var carried = 0
         for seed in Self.seeds {
@@ -24,7 +25,8 @@ import Testing
                 let comment: Comment = "seed \(seed) round \(round)"
                 if round > 0 { history.change(displacing: false) }
                 var choice = SeededRandom(seed: seed &* 100 &+ UInt64(round))
-                /// Now and then a folder, if it is there: what is not there is gone, whatever a rule says.
+                /// Sometimes returns a folder that exists. A folder that does not exist would count as gone, even if a
+                /// rule excludes it.
                 func folder(_ path: String) -> String? {
                     let isThere = history.entries[Array(path.utf8)] != nil
                     return Int.random(in: 0..<4, using: &choice) == 0 && isThere ? path : nil
@@ -62,14 +64,15 @@ import Testing
         #expect(carried > 100)
     }
 
-    /// Files and folders that take each other's names: no content is lost, and everything restores side by side.
+    /// Files and folders take each other's names. No content is lost, and all of it restores, each item under a name of
+    /// its own.
     @Test func whatTakesAnothersNameDoesNotTakeItsPlace() throws {
         for seed in Self.seeds {
             let bench = try MemoryBench()
             var history = ArchiveHistory(seed)
-            /// The content that each path of the source had last, unless it has another now.
+            /// For each path, the content that the source had there last.
             var seen: [[UInt8]: [UInt8]] = [:]
-            /// What the source had not got at some backup.
+            /// All contents that the source did not have at some backup.
             var gone: Set<[UInt8]> = []
             for round in 0..<8 {
                 if round > 0 { history.change(displacing: true) }
@@ -94,7 +97,7 @@ import Testing
         }
     }
 
-    /// Runs that end early leave partial snapshots: what only they have is in the archive, too.
+    /// An interrupted run leaves a partial snapshot. The archive also has the files that are only in partial snapshots.
     @Test func interruptedRunsAreLinksOfTheChain() throws {
         var interrupted = 0
         for seed in Self.seeds {
@@ -122,7 +125,7 @@ import Testing
         #expect(interrupted > 10)
     }
 
-    /// What is gone and stays gone is taken over as it is stored: nothing is new, nothing is decoded again.
+    /// If gone items stay gone, the archive takes over their entries as they are stored. Nothing is added.
     @Test func anUnchangedArchiveStoresNothing() throws {
         let bench = try MemoryBench()
         var history = ArchiveHistory(3)
@@ -135,7 +138,7 @@ import Testing
         #expect(second.counters.newlyGoneFiles == 0 && first.counters.newlyGoneFiles > 10)
     }
 
-    /// An archive stays one until somebody ends it.
+    /// Backups continue an archive until one is told to end it.
     @Test func anArchiveGoesOnUnasked() throws {
         let bench = try MemoryBench()
         var history = ArchiveHistory(4)
@@ -152,8 +155,8 @@ import Testing
         #expect(after.snapshot?.isArchive == false && after.earlierArchive == nil)
     }
 
-    /// Rules keep the newest archive only, so it has all that an earlier one has, also where snapshots between them are
-    /// no archives.
+    /// Retention keeps only the newest archive, so that archive must have everything from earlier archives. This holds
+    /// even if some snapshots between them are not archives.
     @Test(arguments: [false, true]) func anArchiveIsTakenUpAgain(_ stops: Bool) throws {
         let bench = try MemoryBench()
         var history = ArchiveHistory(14)
@@ -176,7 +179,7 @@ import Testing
         let snapshot = try #require(report.snapshot)
         #expect(report.resumedArchive?.id == old.id)
         let items = try bench.archived(snapshot)
-        // What had gone while there was no archive is gone since the backup that took it up again.
+        // Items that went while there was no archive count as gone since the backup that resumed the archive.
         for (path, item) in history.expected {
             #expect(items[path]?.content == item.content)
             #expect((items[path]?.goneSince != nil) == (item.goneSince != nil))
@@ -186,7 +189,8 @@ import Testing
         #expect(next.resumedArchive == nil && next.snapshot?.root == snapshot.root)
     }
 
-    /// A file that cannot be read, or has gone by the time it is read, goes on as it was; it is not called gone.
+    /// A file cannot be read, or vanishes before it is read. The archive keeps its earlier state, and it does not count
+    /// as gone.
     @Test(arguments: ["open", "read", "vanish", "fstat", "attributes", "stat"])
     func whatCannotBeReadGoesOnAsItWas(_ fault: String) throws {
         let bench = try MemoryBench()
@@ -204,7 +208,8 @@ import Testing
         #expect(items[path] == before || fault == "attributes" && items[path]?.content == before.content)
     }
 
-    /// Inode numbers are used again: what is gone must not come back as a further name of what is there.
+    /// A source reuses inode numbers. A restore must not turn a gone file into a hard link of a present file with the
+    /// same number.
     @Test func whatIsGoneIsNoFurtherNameOfAnything() throws {
         let bench = try MemoryBench()
         func file(_ path: String, _ content: String, time: Int64) -> FakeEntry {
@@ -224,7 +229,7 @@ import Testing
         #expect(contents == ["old", "old", "new!", "new!"].map { Array($0.utf8) })
     }
 
-    /// Rules of the archive hold for a parent that was no archive, and for a first one that has none.
+    /// The first archive takes over everything that its parent has, although the parent is not an archive.
     @Test func theFirstArchiveTakesOverWhatItsParentHas() throws {
         let bench = try MemoryBench()
         var history = ArchiveHistory(6)
@@ -235,7 +240,7 @@ import Testing
         #expect(snapshot.isArchive && snapshot.counters.goneFiles > 0)
     }
 
-    /// What only packs have that a collection is about to delete is stored anew: nobody can read it from the source.
+    /// If content is only in condemned packs, the backup stores it again, because the source no longer has it.
     @Test func contentOfCondemnedPacksIsStoredAnew() throws {
         let bench = try MemoryBench()
         var history = ArchiveHistory(7)
@@ -260,11 +265,11 @@ import Testing
         }
     }
 
-    /// What may happen to an archive's commit record.
+    /// The ways to harm an archive's commit record.
     enum Harm: CaseIterable { case missing, cut, changed }
 
-    /// The archive after one whose record is damaged has what only that one has: the spare says what that is. Where the
-    /// record is missing there is none before it is brought back.
+    /// The commit record of an archive is damaged. The next archive still has the files that only the damaged one has,
+    /// because the spare says what they are. If the record is missing, the backup fails until a repair brings it back.
     @Test(arguments: Harm.allCases) func aDamagedRecordTakesNothingOutOfTheArchive(_ harm: Harm) throws {
         let bench = try MemoryBench()
         var history = ArchiveHistory(21)
@@ -287,8 +292,8 @@ import Testing
         for (path, item) in expected { #expect(items[path]?.content == item.content) }
     }
 
-    /// Where nothing says what an unreadable snapshot has, no archive goes on without it; unless a later one has it
-    /// all.
+    /// If nothing shows what an unreadable archive has, a backup does not continue the archive, unless a later archive
+    /// stands for it.
     @Test(arguments: Harm.allCases) func nothingIsArchivedInIgnorance(_ harm: Harm) throws {
         let bench = try MemoryBench()
         let history = ArchiveHistory(22)

@@ -93,7 +93,7 @@ import Testing
             ])
     }
 
-    /// Takeout cuts a name at 47 and that of its notes at 46.
+    /// Google Takeout cuts the name of a photo to 47 characters, and the name of the photo's notes to 46.
     @Test func notesOfLongNames() {
         let start = String(repeating: "x", count: 46)
         func groups(_ names: [String]) -> [String] {

@@ -1,4 +1,5 @@
-// Beside: a repository of a few small snapshots, and a store in which all of something else happens before one call.
+// Beside: a repository of a few small snapshots, and a store that runs an act before one of its calls. The act is the
+// whole work of another program.
 
 import BakCore
 import BakEngine
@@ -9,9 +10,10 @@ import TestBench
 import TestSupport
 import Testing
 
-/// What tests of one program beside another share.
+/// Shared parts of the tests of one program beside another.
 enum Beside {
-    /// A tree of which every generation has a file of its own, a file in common, and one it shares with others.
+    /// Returns a source. Each generation has a file of its own, a file that all generations have, and a file that two
+    /// generations share.
     static func tree(_ generation: Int) -> FakeTree {
         let random = SeededRandom(seed: 7)
         let own = SeededRandom(seed: UInt64(generation))
@@ -23,14 +25,16 @@ enum Beside {
         ])
     }
 
-    /// A repository with snapshots of three generations, with a clock that lets unchanged files be passed over.
+    /// Returns a repository with snapshots of three generations. The clock lets later backups pass over unchanged
+    /// files.
     static func prepared() throws -> [ObjectKey: [UInt8]] {
         let bench = try MemoryBench()
         for generation in 0..<3 { try bench.backup(tree(generation)) }
         return bench.store.contents
     }
 
-    /// Forgets all snapshots but those of these places among all, and prunes without patience or allowance.
+    /// Forgets all snapshots but those at the given places in the list. Then prunes without a grace period, and leaves
+    /// nothing unused.
     static func prune(_ store: any ObjectStore, keeping places: Set<Int>) throws {
         let repository = try MemoryBench.open(store)
         let all = try repository.snapshots().readable
@@ -42,7 +46,7 @@ enum Beside {
         _ = try Prune(repository, options, host: "h", program: "p").run()
     }
 
-    /// A store in which something happens before the n-th call.
+    /// Returns a store that runs `act` before the call with the given number.
     static func store(
         _ base: MemoryStore, before number: Int, _ act: @escaping @Sendable (MemoryStore) throws -> Void
     ) -> FaultyStore {
@@ -53,8 +57,8 @@ enum Beside {
         }
     }
 
-    /// Calls `body` with a store in which something happens before its first call, its second, and so on, until it
-    /// makes fewer calls than that. Returns how many calls there are.
+    /// Calls `body` with a store that runs `act` before its first call, then with one that runs it before its second
+    /// call, and so on, until `body` makes fewer calls than that. Returns the number of calls.
     @discardableResult
     static func eachCall(
         of objects: [ObjectKey: [UInt8]], _ act: @escaping @Sendable (MemoryStore) throws -> Void,

@@ -51,7 +51,8 @@ import Testing
         let tree = try FileTree(roots: [Array((files.folder + "/source").utf8)])
         var bench = try MemoryBench()
         for round in 0..<(isLong ? 10_000 : 500) {
-            // A backup reads every commit record, so a new repository now and then keeps this linear.
+            // A backup reads every commit record, so the time would grow with the square of the rounds. New
+            // repositories prevent that.
             if round % 20 == 19 { bench = try MemoryBench() }
             let descriptor = open(path, O_WRONLY | O_CREAT, 0o644)
             let text = Array("\(10_000_000 + round)".utf8)
@@ -70,7 +71,7 @@ import Testing
         try bench.backup()
         try bench.shell("noise 5000 > f && touch -d '2001-01-01' f")
         try bench.settle()
-        // Told to ignore ctime, a backup believes the mtime.
+        // A backup that ignores ctime trusts the mtime.
         #expect(try bench.backup { $0.ignoresCtime = true }.counters.readBytes == 0)
         try bench.shell("cp f ../kept && noise 5000 > f && touch -d '2001-01-01' f")
         try bench.settle()
@@ -109,15 +110,16 @@ import Testing
         #expect(try bench.differences(bench.folder + "/source", try bench.restore()).isEmpty)
     }
 
-    /// A file younger than a minute may have a page that a program still changes through a memory map, without a new
-    /// time. One that only its ctime makes young may not.
+    /// If a file changed less than a minute ago, a program may still change a page of it through a memory map, without
+    /// a new time. If only the ctime is that young, no program does.
     @Test(arguments: [
-        // Content and the rest changed so many ms ago; what the medium is like; whether it is read again.
+        // How many ms ago content and metadata changed; whether the medium is local; whether the file must be read
+        // again.
         (1, 1, true, true), (59_900, 59_900, true, true), (61_000, 61_000, true, false),
         (61_000, 5, true, true), (61_000, 15, true, false), (1_000_000, 59_000, true, false),
-        // Times of the future: a change's is never trusted, one that was set is.
+        // Times in the future: a changed file's time is never trusted; an mtime that a program has set is trusted.
         (-5000, -5000, true, true), (-90_000, 61_000, true, false), (61_000, -90_000, true, true),
-        // Where ctime is a copy of mtime, or another clock's.
+        // The medium's ctime is a copy of the mtime, or another machine's clock gives the times.
         (1000, 1000, false, true), (61_000, 61_000, false, false), (61_000, 1500, false, true),
         (61_000, 2500, false, false), (-90_000, -90_000, false, true),
         (-90_000_000, -90_000_000, false, false),
@@ -128,7 +130,7 @@ import Testing
         let now = Timestamp(seconds: 1_000_000)
         func ago(_ ms: Int) -> Timestamp {
             let ms = Int(now.seconds) * 1000 - ms
-            // Not whole seconds: those would be taken for FAT's.
+            // Not a whole second, because such times would look like FAT's.
             return Timestamp(seconds: Int64(ms / 1000), nanoseconds: UInt32(ms % 1000) * 1_000_000 + 1)
         }
         let bench = try MemoryBench(time: SimulatedTime(now))
@@ -137,7 +139,7 @@ import Testing
                 .other("s", .directory),
                 .file("s/f", [1, 2, 3]) { ($0.stat.mtime, $0.stat.ctime) = (ago(mtimeMs), ago(ctimeMs)) },
             ], media: isLocal ? [:] : [1: .none])
-        // The clock stands still, so the parent is named.
+        // The clock stands still, so dates do not tell which snapshot is the parent.
         let first = try #require(try bench.backup(tree) { $0.parent = .none }.snapshot)
         let second = try bench.backup(tree) { $0.parent = .snapshot(first.id) }
         #expect(second.counters.readBytes == (again ? 3 : 0))
@@ -164,8 +166,8 @@ import Testing
         }
     }
 
-    /// Where the clock is another machine's, and seconds are all that it tells, what has just changed may look a day
-    /// old.
+    /// If another machine's clock gives the times, and only in whole seconds, a file that has just changed may look a
+    /// day old.
     @Test func aForeignClockThatIsBehindMakesNothingOld() throws {
         let now = Timestamp(seconds: 1_000_000)
         let rows: [(ago: Int64, nanoseconds: UInt32, isForeign: Bool, isUnsettled: Bool)] = [
@@ -189,8 +191,8 @@ import Testing
         }
     }
 
-    /// A program goes on writing through a memory map after the backup has read the file: neither its size nor its
-    /// times change while the page is dirty.
+    /// A program continues to write through a memory map after the backup has read the file. While the page is dirty,
+    /// neither size nor times change.
     @Test func aWriteThroughAMemoryMapIsNoticed() throws {
         let bench = try Workbench()
         try bench.shell("head -c 1000000 /dev/zero > catalogue")

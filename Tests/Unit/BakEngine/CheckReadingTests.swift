@@ -7,9 +7,9 @@ import TestBench
 import TestSupport
 import Testing
 
-/// What a check reads of the packs, in which order, and how it goes on another time.
+/// The packs that a check reads, their order, and how a later check continues.
 @Suite struct CheckReadingTests {
-    /// A repository of a dozen packs.
+    /// Returns a repository of a dozen packs.
     private static func prepared(
         _ clock: SimulatedTime = SimulatedTime(Timestamp(seconds: 1000))
     ) throws -> MemoryBench {
@@ -60,13 +60,13 @@ import Testing
             #expect(report.readSince == Timestamp(seconds: 5000) || report.everReadBytes == report.packBytes)
             if report.everReadBytes == report.packBytes { break }
         }
-        // Nothing is read a second time before all has been read once.
+        // No pack is read a second time before all packs have been read once.
         #expect(read.count >= 2 && read.count <= 5 && read.dropLast().reduce(0, +) < 12)
         let since = try Self.check(bench, .percent(25)).readSince
         #expect(try #require(since) > Timestamp(seconds: 5000))
     }
 
-    /// What was read while the clock was years ahead does not wait until then to be read again.
+    /// Packs were read while the clock was years ahead. A later check does not wait for that time to read them again.
     @Test func whatIsDatedInTheFutureIsReadFirst() throws {
         let clock = SimulatedTime(Timestamp(seconds: 1000))
         let bench = try Self.prepared(clock)
@@ -108,7 +108,7 @@ import Testing
             if report.everReadBytes == report.packBytes { break }
             #expect(report.ranOutOfTime && runs < 12)
         }
-        // The run that reached the end may have begun again with what was read first.
+        // The run that reached the end may have gone on to the packs that were read first.
         #expect(runs >= 2 && seen >= 12 && seen < 24)
         #expect(try Self.check(bench, .all, maximumSeconds: 1000).ranOutOfTime == false)
     }
@@ -129,7 +129,8 @@ import Testing
         #expect(report.everReadBytes == report.verifiedBytes)
     }
 
-    /// A check that reads nothing else reads again what an earlier one found damaged, until it is whole.
+    /// If a check has found a pack damaged, every later check reads it again until it is whole, even if it reads
+    /// nothing else.
     @Test func whatWasFoundDamagedIsReadAgainByEveryCheck() throws {
         let bench = try Self.prepared()
         let whole = bench.store.contents
@@ -171,7 +172,7 @@ import Testing
     }
 }
 
-/// Faults that are no damage are not called so.
+/// A check must not call a fault damage if it is something else.
 @Suite struct CheckWordingTests {
     private static func prepared() throws -> MemoryBench {
         let bench = try MemoryBench()
@@ -206,7 +207,7 @@ import Testing
             bench.store.contents.filter { $0.key.description.hasPrefix("packs/") }.max {
                 $0.value.count < $1.value.count
             }?.key)
-        // The medium has lost one byte.
+        // The medium cannot read one byte.
         let store = FaultyStore(bench.store) { _, _, call in
             call.object == key.description && call.range?.contains(1000) == true ? .lostData : nil
         }
@@ -218,14 +219,14 @@ import Testing
     @Test func aNewerProgramsObjectsAreNotDamaged() throws {
         let bench = try Self.prepared()
         for key in bench.store.contents.keys.sorted() where key != ObjectNames.config {
-            // A flipped version is damage: everything else is as this program writes it.
+            // If only the version differs and all checksums are this program's, it is damage.
             var flipped = bench.store.contents
             flipped[key]![10] ^= 2
             let damaged = try MemoryBench.check(try MemoryBench.open(MemoryStore(flipped))).report
-            // Nothing is lost with a spare.
+            // A damaged spare loses nothing.
             let isSpare = key.description.hasPrefix("records/")
             #expect((isSpare ? damaged.harmlessObjects : damaged.damagedObjects) == 1)
-            // One whose checksums are not this program's either is from the future.
+            // If the checksums differ from this program's, too, a newer program wrote the object.
             var newer = flipped
             for position in newer[key]!.indices.suffix(20) { newer[key]![position] ^= 0x55 }
             let (report, events) = try MemoryBench.check(try MemoryBench.open(MemoryStore(newer)))

@@ -33,7 +33,7 @@ import Testing
         let bench = try Self.prepared()
         let random = SeededRandom(seed: 6)
         let tree = FakeTree([.other("s", .directory), .file("s/new", random.bytes(3000))])
-        // Packs and index are stored, the commit record is not.
+        // The store takes packs and the index segment, but not the commit record.
         let faulty = FaultyStore(bench.store) { _, _, call in
             call.operation == "put" && call.object.hasPrefix("snapshots/") ? .full : nil
         }
@@ -75,7 +75,7 @@ import Testing
             #expect(report.damagedMarkers == [snapshot.id] && report.damagedObjects == 1)
             let told = events.compactMap { if case .damage(let object, _) = $0 { object } else { nil } }
             #expect(told == ["forget/\(snapshot.id)"])
-            // Nobody knows whether it is wanted.
+            // The marker is damaged, so it is unknown whether the user wants the snapshot.
             let list = try repository.snapshotList()
             #expect(list.readable.isEmpty && list.unreadable.map(\.isDoubtful) == [true])
             #expect(throws: LatestUnreadableError.self) { try list.find("latest") }
@@ -106,12 +106,12 @@ import Testing
                 try bench.repository.indexSegment($0.id).packs.first { $0.kind == .manifestPack }?.id
             } ?? nil)
         var objects = bench.store.contents
-        // Within the first blob, behind its header.
+        // A byte of the first blob, behind the pack's header.
         objects[ObjectNames.pack(manifest)]![100] ^= 1
         let (report, events) = try MemoryBench.check(try MemoryBench.open(MemoryStore(objects)), depth: depth)
         #expect(report.damagedObjects == 1)
         #expect(report.affectedSnapshots == 1 && report.unlistedSnapshots == 1)
-        // As long as nothing of the list can be read there is nothing to make a snapshot of.
+        // While the whole list of files is unreadable, there is nothing from which a repair could make a snapshot.
         #expect(report.repairs == [.packs])
         let named = events.compactMap { if case .damage(let object, _) = $0 { object } else { nil } }
         #expect(Set(named) == [ObjectNames.pack(manifest).description])

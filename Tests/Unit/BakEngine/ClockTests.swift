@@ -8,8 +8,8 @@ import TestBench
 import TestSupport
 import Testing
 
-/// Backups on machines whose clocks were wrong: the latest is what was made last, the next compares with it, and copies
-/// are in the same order.
+/// Backups on machines whose clocks were wrong. "latest" is the snapshot that was made last, the next backup compares
+/// with it, and copies have the same order.
 @Suite struct ClockTests {
     /// 2026-05-28 20:26:40 UTC.
     private static let start: Int64 = 1_780_000_000
@@ -37,7 +37,7 @@ import Testing
             random: TestSeed.unique(#fileID, #line))
     }
 
-    /// Makes a story's backups; returns their snapshots in the order in which they were made.
+    /// Makes the backups of a story. Returns the snapshots in the order in which they were made.
     private static func back(_ story: [Int64], _ store: MemoryStore) throws -> [CommitRecord] {
         var made: [CommitRecord] = []
         for (number, offset) in story.enumerated() {
@@ -65,7 +65,8 @@ import Testing
             let now = Self.start + Int64(story.count) * 3 * 86400
             let repository = try Self.open(store, at: now)
             #expect(try repository.snapshots().readable.map(\.id) == made.map(\.id), "\(story)")
-            // Chains go through what is forgotten, read from the store and from the cache.
+            // The order still holds after the snapshots between the first and the last are forgotten. The first pass
+            // reads it from the store, the second from the cache.
             try repository.forget(made.dropFirst().dropLast().map(\.id), host: "h", program: "p")
             for _ in 0..<2 {
                 #expect(
@@ -82,7 +83,7 @@ import Testing
             let made = try Self.back(story, store)
             let now = Self.start + Int64(story.count) * 3 * 86400
             let source = try Self.open(store, at: now)
-            // One in the middle is not copied.
+            // A snapshot in the middle is not copied.
             if made.count > 3 { try source.forget([made[1].id], host: "h", program: "p") }
             let target = MemoryStore()
             let options = sameIDs ? Repository.Options(like: source.config) : MemoryBench.options
@@ -100,7 +101,7 @@ import Testing
         }
     }
 
-    /// Who names a date says where in the history the snapshot belongs.
+    /// If the user gives a date, the snapshot has its place in the history by that date.
     @Test func aDateThatIsGivenPutsTheSnapshotInItsPlace() throws {
         let bench = try MemoryBench(time: SimulatedTime(Timestamp(seconds: Self.start)))
         var ids: [ID128] = []

@@ -20,7 +20,7 @@ import Testing
         ])
     }
 
-    /// The sessions that a prune would wait for.
+    /// Returns the sessions for which a prune would wait.
     private static func open(_ store: MemoryStore) throws -> [String] {
         let decided = Set(try store.list("snapshots").map { $0.key.description.split(separator: "/")[1] })
         return try store.list("sessions").map { $0.key.description.split(separator: "/")[1] }.filter {
@@ -50,7 +50,8 @@ import Testing
         }
     }
 
-    /// What was staged is removed before it is published: the run begins again, once, and keeps what is there.
+    /// A sweep removes the staged objects before they are published. The run begins again once, and keeps the packs
+    /// that it has published.
     @Test(arguments: [1, 2])
     func whatIsRemovedBeforeItIsPublishedIsStoredAgainOnce(times: Int) throws {
         let bench = try MemoryBench()
@@ -78,7 +79,7 @@ import Testing
         #expect(try Self.open(bench.store) == [])
     }
 
-    /// A medium that takes nothing any more, as a full disk: the run fails as it did, and nothing hangs.
+    /// The medium takes nothing any more, like a full disk. The run fails with that error and does not hang.
     @Test func aMediumThatIsFullForGoodEndsTheRun() throws {
         let bench = try MemoryBench()
         for first in 1...12 {
@@ -89,7 +90,7 @@ import Testing
             do {
                 _ = try Backup(try MemoryBench.open(faulty), of: Self.tree(1)).run(MemoryBench.request())
             } catch let error as StoreError { #expect(error.kind == .full) }
-            // The commit alone may have arrived, as far as the run can know.
+            // After a failed put, the commit record may still arrive, so the run cannot close its session.
             let hasTried = faulty.calls.contains {
                 $0.operation == "put" && $0.object.hasPrefix("snapshots/")
             }
@@ -105,7 +106,7 @@ import Testing
         #expect(try Self.open(bench.store) == [])
         let tombstones = try bench.store.list("snapshots").filter { $0.size < 100 }
         #expect(tombstones.isEmpty)
-        // Stopped before and after each poll.
+        // The run is stopped at each poll in turn.
         for stop in 0..<60 {
             let polls = Mutex(0)
             let backup = Backup(
@@ -119,7 +120,7 @@ import Testing
             _ = try backup.run(MemoryBench.request())
             #expect(try Self.open(bench.store) == [], "stop \(stop)")
         }
-        // A source of which nothing can be read.
+        // The source's only path cannot be read.
         let empty = try bench.backup(FakeTree([])) { $0.paths = [Array("gone".utf8)] }
         #expect(empty.snapshot == nil)
         #expect(try Self.open(bench.store) == [])
@@ -150,7 +151,7 @@ import Testing
                 #expect(try Self.open(store) == [], "same ids \(sameIDs), stop \(stop)")
             }
         }
-        // A pack of files is lost: the repair commits what is left, or nothing.
+        // A pack is lost. The repair commits the rest, or nothing.
         let packs = bench.store.contents.keys.filter { $0.description.hasPrefix("packs/") }
         for pack in packs.sorted() {
             var objects = bench.store.contents

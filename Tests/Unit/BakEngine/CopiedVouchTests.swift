@@ -7,11 +7,12 @@ import TestBench
 import TestSupport
 import Testing
 
-/// What was called safe to delete holds in copies as well.
+/// Vouches also hold in copies.
 @Suite struct CopiedVouchTests {
     private static let request = CopyRequest(host: "h", program: "p")
 
-    /// Of a snapshot with one file inline, one of many extents, and one of which the second snapshot changes the name.
+    /// Returns a source with two files. One is inline. The other has many extents. In the later state, the inline file
+    /// has another name and the long file other content.
     private static func tree(_ isLater: Bool = false) -> FakeTree {
         let random = SeededRandom(seed: 3)
         let (long, short) = (random.bytes(40_000), random.bytes(30))
@@ -64,14 +65,13 @@ import Testing
         let copies = try destination.snapshots().readable
         #expect(try Self.lost(destination, ifOnly: copies) == [])
         let content = Set(try destination.vouchedContent())
-        // Said by the content's names there, once.
+        // The copied vouches use the destination's ids, so asking there adds no further vouch.
         try Self.ask(destination)
         try copy()
         #expect(try Set(destination.vouchedContent()) == content && destination.vouchedContent().count == 2)
     }
 
-    /// A vouch relies on the snapshot that stays for longest; another that has the content may be the one that is
-    /// copied.
+    /// A vouch relies on the snapshot that stays longest. The copied snapshot may be another one with the same content.
     @Test(arguments: [true, false])
     func whatAnotherSnapshotHasIsCarriedByThatOne(sameIDs: Bool) throws {
         let source = try MemoryBench()

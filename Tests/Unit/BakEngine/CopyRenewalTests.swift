@@ -8,11 +8,11 @@ import Testing
 
 @testable import BakEngine
 
-/// What earlier copies get from a later copy: tags that were given since, and their place in the order.
+/// Earlier copies get new information from a later copy: tags that were added since, and their place in the order.
 @Suite struct CopyRenewalTests {
     private static let request = CopyRequest(host: "h", program: "p")
 
-    /// Snapshots of a machine whose clock was wrong more often than right; the newest has one of the oldest dates.
+    /// Returns snapshots from a machine whose clock was usually wrong. The newest has one of the oldest dates.
     private static func misdated() throws -> MemoryBench {
         let bench = try MemoryBench()
         for (number, time) in [1_700_000_000, 1_925_000_000, 86_400, 1_700_009_000, 315_532_800].enumerated()
@@ -41,7 +41,7 @@ import Testing
         return list.order.sorted.filter(\.isComplete).map(\.originalID)
     }
 
-    /// Whichever are copied first, the order is that of the source in the end.
+    /// Whichever snapshots are copied first, the final order is that of the source.
     @Test(arguments: [true, false], [[[4]], [[0], [4]], [[2], [4], [1]], [[4], [3], [0, 1]]])
     func theOrderIsTheSources(sameIDs: Bool, parts: [[Int]]) throws {
         let source = try Self.misdated()

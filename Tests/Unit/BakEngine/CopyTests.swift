@@ -40,7 +40,7 @@ import Testing
         return bench
     }
 
-    /// An empty repository, with the ids of another or its own.
+    /// Returns an empty repository. With `sameIDs`, equal content has the same id there as in `source`.
     private static func destination(
         of source: MemoryBench, sameIDs: Bool, _ store: any ObjectStore = MemoryStore()
     ) throws -> Repository {
@@ -99,7 +99,7 @@ import Testing
         let report = try SnapshotCopy(Self.request, from: source.repository, to: destination).run(snapshots)
         #expect(report.copied == 3 && report.skipped == 0 && report.isVerbatim == sameIDs)
         try expectCopies(of: source, in: destination)
-        // A second run has nothing to do, and a copy of a copy is recognised.
+        // A second run copies nothing. Copying back copies nothing either, because the copies' originals are there.
         let again = try SnapshotCopy(Self.request, from: source.repository, to: destination).run(snapshots)
         #expect(again.copied == 0 && again.skipped == 3 && again.addedBytes == 0)
         let back = try SnapshotCopy(Self.request, from: destination, to: source.repository).run(
@@ -122,7 +122,7 @@ import Testing
             if pack.kind == .chunkPack { chunkBytes += UInt64(entry.rawLength) }
         }
         #expect(report.addedBytes >= chunkBytes && report.addedBytes < chunkBytes + 20_000)
-        // Each of the three chunk packs is read in one stretch.
+        // Each of the three chunk packs is read in one request.
         let chunkPacks = Set(
             from.packs.filter { $0.kind == .chunkPack }.map { ObjectNames.pack($0.id).description })
         #expect(reads.calls.count { $0.operation == "read" && chunkPacks.contains($0.object) } == 3)
@@ -192,7 +192,7 @@ import Testing
     @Test func whatTheSourceHasLostIsToldAndTheRestCopied() throws {
         let source = try Self.prepared()
         let snapshots = try source.repository.snapshots().readable
-        // The last backup's chunk pack: only the last snapshot needs it.
+        // The chunk pack of the last backup. Only the last snapshot needs it.
         let segment = try source.repository.indexSegment(snapshots[2].id)
         let pack = try #require(segment.packs.first { $0.kind == .chunkPack })
         var objects = source.store.contents
@@ -254,7 +254,7 @@ import Testing
 
     @Test func holesLongFilesAndDoubtsComeAlong() throws {
         let bench = try HostileManifest()
-        // A file of over 2,048 extents goes over several records and segments; one has holes.
+        // A file with over 2,048 extents needs several records and segments. Another file has holes.
         let long = (0..<30_000).map { _ in Extent.chunk(bench.chunk) }
         let holes: [Extent] = [.hole(1 << 20), .chunk(bench.chunk), .hole(3 << 20), .chunk(bench.chunk)]
         var files = [

@@ -7,8 +7,8 @@ import TestBench
 import TestSupport
 import Testing
 
-/// Every kind of damage to every object of a small repository. Found by the check and named, or provably
-/// harmless; and no restore ever gives a wrong byte.
+/// Every kind of damage to every object of a small repository. A check either names the damage, or the damage is
+/// harmless. No restore ever returns a wrong byte.
 @Suite struct DamageTests {
     private static func tree(_ generation: Int) -> FakeTree {
         let random = SeededRandom(seed: 3)
@@ -22,7 +22,7 @@ import Testing
         ])
     }
 
-    /// A repository with three snapshots of different content.
+    /// Returns a repository with three snapshots of different content.
     private static func prepared() throws -> MemoryBench {
         let bench = try MemoryBench()
         for generation in 0..<3 {
@@ -31,7 +31,7 @@ import Testing
         return bench
     }
 
-    /// Judges a damaged store: `changed` are the objects that were touched.
+    /// Checks and restores a damaged store. `changed` lists the damaged objects.
     private func judge(
         _ objects: [ObjectKey: [UInt8]], _ snapshots: [CommitRecord], changed: [ObjectKey], _ what: String
     )
@@ -45,8 +45,8 @@ import Testing
             return
         }
         let (report, events) = try MemoryBench.check(repository)
-        // A session's record that is gone is that of a session which committed: nothing reads it any more. Nothing is
-        // lost with a spare.
+        // A lost session record is harmless, because its session has committed and no program reads it any more. A
+        // damaged spare is harmless, too.
         let isHarmless = changed.allSatisfy { key in
             objects[key] == nil && key.description.hasPrefix("sessions/")
                 || key.description.hasPrefix("records/")
@@ -80,7 +80,7 @@ import Testing
                         "\(what): not named")
                 }
             } catch {
-                // The whole snapshot is lost, and said so.
+                // The check must report that the whole snapshot is lost.
                 #expect(
                     affected.contains("\(snapshot.id)") || objects[ObjectNames.snapshot(snapshot.id)] == nil,
                     "\(what): \(error)")
@@ -125,7 +125,7 @@ import Testing
             let bytes = objects[key]!
             var positions = Set(0..<bytes.count)
             if !isLong {
-                // A few in the header, the end and everything between.
+                // A few positions at the start, in the middle and at the end of the object.
                 let end = max(64, bytes.count - 64)
                 let regions = [0..<64, 64..<end, end..<bytes.count].filter { !$0.isEmpty }
                 positions = Set(
@@ -192,14 +192,14 @@ import Testing
                     var request = MemoryBench.request()
                     request.parent = parent
                     let report = try Backup(repository, of: Self.tree(2)).run(request)
-                    // Whether something is missing from the new snapshot, a restore can tell.
+                    // A restore shows whether the new snapshot lacks something.
                     let log = RestoreLog()
                     let snapshot = try #require(report.snapshot)
                     let isWhole =
                         (try? MemoryBench.restore(repository, snapshot, log))?.items == Self.tree(2).expected
                     let named = report.damagedPacks.map(\.object)
                     #expect(isWhole ? named.allSatisfy { $0 == key.description } : named == [key.description])
-                    // What was appended takes nothing away.
+                    // Appended bytes damage nothing.
                     if damaged == bytes + [0, 0] { #expect(isWhole && named.isEmpty) }
                 }
             }
@@ -209,7 +209,7 @@ import Testing
     @Test func aDamagedLocalCacheNeverMatters() throws {
         let bench = try MemoryBench()
         var random = SeededRandom(seed: 4)
-        // Over 4096 chunks, so that the table is written.
+        // More than 4096 chunks, so that the cache gets an index table.
         let tree = FakeTree([.other("s", .directory), .file("s/a", random.bytes(2_600_000))])
         let snapshot = try #require(try bench.backup(tree).snapshot)
         let table = try #require(bench.cache.contents["index"])

@@ -46,14 +46,14 @@ import Testing
         try bench.shell(Self.makeTree)
         try bench.backup()
         let before = try bench.storedBytes
-        // Another place, other names and times.
+        // The same content at another place, under other names and with other times.
         try bench.shell("mkdir ../phone && cp -r dcim ../phone && mv ../phone/dcim/a ../phone/dcim/renamed")
         let outcome = try check(bench, "phone")
         #expect(Set(outcome.safe) == ["renamed", "b", "c", "empty", "hole", "many-chunks"])
         #expect(outcome.reasons.isEmpty && outcome.report?.unsafeFiles == 0)
         #expect(outcome.report?.safeBytes == 943_005)
         #expect(outcome.report?.otherItems == 1)
-        // Every byte of the files, and every byte that is stored of them.
+        // The check reads every byte of the files, and every stored byte of their content.
         let readBytes = try #require(outcome.report).readBytes
         #expect(readBytes >= 1_286_000)
         #expect(try bench.storedBytes == before)
@@ -70,12 +70,13 @@ import Testing
         #expect(outcome.report?.safeFiles == 5 && outcome.report?.unsafeFiles == 2)
     }
 
-    /// Two contents with one XXH3, as whoever knows the secret can make them: where the low half of a lane is the
-    /// key's, its product is zero whatever the high half is, and what is left is a sum in which two changes cancel out.
+    /// Returns two different contents with the same XXH3. A person who knows the secret can make them. If the low half
+    /// of a lane equals the key's, the lane's product is zero for every high half. What remains is a sum in which two
+    /// changes cancel each other.
     private func twins(_ secret: [UInt8], domain: String) -> ([UInt8], [UInt8]) {
         let keys = KeyDerivation.expand(secret: secret, label: "bakstore id \(domain)", count: 192)
         var one = (0..<9000).map { UInt8(truncatingIfNeeded: $0 * 31) }
-        // Lane 0 of the first two stripes of 64 bytes; each stripe begins 8 bytes further in the keys.
+        // These bytes are lane 0 of the first two stripes of 64 bytes. For each stripe, the keys begin 8 bytes later.
         one.replaceSubrange(0..<4, with: keys[0..<4])
         one.replaceSubrange(64..<68, with: keys[8..<12])
         (one[4], one[68]) = (1, 9)
@@ -156,7 +157,7 @@ import Testing
 
     @Test func aSnapshotInDoubtMakesNothingSafe() throws {
         let bench = try Workbench()
-        /// Puts a changed form of a snapshot in its place.
+        /// Replaces a snapshot by a changed form of it.
         func replace(_ record: CommitRecord?, _ change: (inout CommitRecord) -> Void) throws -> ID128 {
             var other = try #require(record)
             (other.id, other.hasIndex) = (ID128(from: bench.repository.random), false)
@@ -171,7 +172,7 @@ import Testing
         let doubtful = try replace(try bench.backup().snapshot) { $0.doubtfulPaths = [0] }
         let reason = DeletionReason.inDoubt(snapshot: doubtful)
         #expect(try check(bench, "source").reasons == ["one": [reason], "two": [reason]])
-        // The next one, which lacks a file, confirms it.
+        // The next snapshot lacks a file, and confirms the doubt.
         try bench.shell("rm one")
         _ = try replace(try bench.backup().snapshot) { $0.confirmed = [doubtful] }
         try bench.shell("printf one > one")
@@ -218,7 +219,7 @@ import Testing
         var verdicts: [DeletionVerdict] = []
         let change = Once { try? bench.shell("printf ONE > one; rm two") }
         var terms = DeletionTerms()
-        // It is asked when everything has been read.
+        // The check calls this after it has read everything.
         terms.isOnRepositoryDisk = { _ in
             change.run()
             return false
@@ -235,7 +236,7 @@ import Testing
     }
 }
 
-/// Something that is done the first time it is asked for.
+/// Runs a closure at most once.
 private final class Once {
     private var body: (() -> Void)?
 

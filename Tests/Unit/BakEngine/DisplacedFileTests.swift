@@ -1,5 +1,5 @@
-// Files of an archive whose names other files take: cameras count from 0001 again when a card or a phone has been
-// cleared.
+// Files of an archive whose names other files take. This happens when a camera or a phone is cleared and counts from
+// 0001 again.
 
 import BakCore
 import BakEngine
@@ -23,7 +23,8 @@ import Testing
         }
     }
 
-    /// Backs up files in an archive of `s`, and returns what it has: content by path, `-` before that of what is gone.
+    /// Backs up files to an archive of `s`. Returns the content at each path of the archive. The content of a gone file
+    /// has the prefix `-`.
     @discardableResult
     private func archive(
         _ files: [FakeEntry], at time: Int64, _ change: (inout BackupRequest) -> Void = { _ in }
@@ -41,8 +42,8 @@ import Testing
         return found
     }
 
-    /// A clear, and the numbers begin anew: every photo stays, each time, among names that come between theirs in some
-    /// order.
+    /// The source is cleared, and the numbers begin again. Each time, the archive keeps all photos. Names of other
+    /// files sort in between.
     @Test func numbersThatBeginAnewTakeNothingOutOfTheArchive() throws {
         let others = ["s/1.jpg.xmp", "s/1.jpg~", "s/1~", "s/10.jpg", "s/1~gone.jpg"].map {
             Self.file($0, "other", time: 1)
@@ -59,7 +60,7 @@ import Testing
         #expect(found.values.filter { $0.hasPrefix("-") }.sorted() == ["-first", "-second"])
     }
 
-    /// What comes back is not gone any more, whatever its times are by then.
+    /// A file that comes back with the same content is not gone any more, even if its times differ.
     @Test func theSameContentIsTheSameFile() throws {
         try archive([Self.file("s/1.jpg", "first", time: 2)], at: 5000)
         try archive([], at: 5010)
@@ -67,7 +68,8 @@ import Testing
         #expect(found == ["s/1.jpg": "first"])
     }
 
-    /// A changed file is a changed file, unless it was called safe to delete: then what was there stays.
+    /// A file with new content replaces the old one. But if the old one was declared safe to delete, the archive keeps
+    /// both.
     @Test(arguments: [false, true]) func whatWasCalledSafeStays(_ isVouched: Bool) throws {
         let first = Self.file("s/1.jpg", "first", time: 2)
         let report = try bench.archive(FakeTree([.other("s", .directory), first]), at: 5000)
@@ -83,7 +85,7 @@ import Testing
         #expect(found.values.contains("-first") == isVouched)
     }
 
-    /// The same within one second, many times, for files and for folders.
+    /// Many files and folders take the same name within one second.
     @Test func namesThatMeetAreNumbered() throws {
         var contents: [String] = []
         for number in 10..<31 {
@@ -114,7 +116,7 @@ import Testing
         #expect(found.values.sorted() == ["-one", "two", "two"])
     }
 
-    /// A file that cannot be read goes on as it was, once.
+    /// A file that cannot be read does not displace the gone file of the same name.
     @Test func whatCannotBeReadHasNoSuccessor() throws {
         try archive([Self.file("s/1.jpg", "first", time: 2)], at: 5000)
         try archive([], at: 5010)
@@ -123,7 +125,8 @@ import Testing
         #expect(try archive([second], at: 5020) == ["s/1.jpg": "-first"])
     }
 
-    /// An archive that is taken up again has what it had of a name that the snapshots between have another file of.
+    /// An archive has a file. A later snapshot that is not an archive has another file of this name. The next archive
+    /// keeps both.
     @Test func anArchiveThatIsTakenUpAgainKeepsWhatItHad() throws {
         try archive([Self.file("s/1.jpg", "first", time: 2)], at: 5000)
         try archive([], at: 5010)
@@ -133,7 +136,7 @@ import Testing
         #expect(found.values.sorted() == ["-first", "second"])
     }
 
-    /// Names stay short enough for any target, whole characters, and apart.
+    /// The new names fit any target, consist of whole characters, and are all different.
     @Test func longNamesAreShortened() throws {
         let stems = [("x", 248), ("\u{e4}", 124), ("\u{5199}", 82), ("\u{1f4f7}", 62)].map {
             "s/" + String(repeating: $0.0, count: $0.1)
@@ -146,7 +149,8 @@ import Testing
         #expect(found.keys.allSatisfy { $0.utf8.count <= 257 && !$0.contains("\u{fffd}") })
     }
 
-    /// What takes the place of a path of the backup itself: what was there goes on beside it, in every later archive.
+    /// Another item takes the place of a path that is itself backed up. Every later archive keeps the old item beside
+    /// the path.
     @Test(arguments: [false, true]) func aPathItselfMayBecomeAnother(_ isFile: Bool) throws {
         func snapshot(_ entries: [FakeEntry], at time: Int64) throws -> [String] {
             let snapshot = try #require(try bench.archive(FakeTree(entries), at: time).snapshot)
@@ -168,7 +172,7 @@ import Testing
         }
     }
 
-    /// What several parents have at one path goes on, each under a name of its own.
+    /// Several parents have different items at one path. The archive keeps each of them under a name of its own.
     @Test func severalParentsMayHaveDifferentThingsThere() throws {
         let folder: [FakeEntry] = [.other("s/x", .directory), Self.file("s/x/1.jpg", "first", time: 2)]
         try archive(folder, at: 5000)
@@ -183,7 +187,8 @@ import Testing
         #expect(["-first", "-second", "-third", "-fourth", "fifth"].allSatisfy(last.values.contains))
     }
 
-    /// The same where the walk misses the path, or cannot read it, or not to its end.
+    /// Several parents have different files at one path, and the walk does not find this path, or cannot read it, or
+    /// cannot read it to its end.
     @Test(arguments: ["gone", "open", "short"])
     func severalParentsMayHaveDifferentFilesThere(_ now: String) throws {
         try archive([Self.file("s/1.jpg", "first", time: 2)], at: 5000)

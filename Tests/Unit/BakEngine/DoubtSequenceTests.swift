@@ -1,4 +1,5 @@
-// Doubts over several backups: what rules leave out, and what was called safe to delete.
+// Doubts over several backups. A backup is in doubt if most files are missing, perhaps because a disk was not
+// connected. The tests cover files that rules exclude, and files that were declared safe to delete.
 
 import BakCore
 import BakEngine
@@ -10,41 +11,41 @@ import TestSupport
 import Testing
 
 @Suite struct DoubtSequenceTests {
-    /// One backup of a folder.
+    /// The state of the source and the rules in one backup.
     private enum Night: String {
-        /// 20 files.
+        /// 20 files, no rules.
         case full
-        /// The same, with a rule that leaves out half of them.
+        /// The 20 files, and a rule that excludes half of them.
         case half
-        /// With one that leaves out the other half.
+        /// The 20 files, and a rule that excludes the other half.
         case otherHalf
-        /// With one that leaves out all but one.
+        /// The 20 files, and rules that exclude all but one.
         case allButOne
-        /// With one that leaves out all of them.
+        /// The 20 files, and a rule that excludes all of them.
         case none
-        /// With one that leaves out the folder.
+        /// The 20 files, and a rule that excludes their folder.
         case noFolder
-        /// With one that leaves out the files by their size.
+        /// The 20 files, and a rule that excludes them because of their size.
         case noSize
-        /// With a file of rules in the folder, which leaves out all there is.
+        /// The 20 files, and a file of rules in the folder that excludes all of them and itself.
         case ownRules
-        /// With one that leaves out the pictures, and is stored itself.
+        /// The 20 files, and a file of rules in the folder that excludes only the pictures.
         case storedRules
-        /// Nothing.
+        /// An empty folder.
         case empty
-        /// Nothing, and a rule that would leave out all of them.
+        /// An empty folder, and a rule that would exclude all 20 files.
         case emptyNone
-        /// Half of the files, and the other half are left out.
+        /// Half of the files are gone, and a rule excludes the other half.
         case halfGone
-        /// The same as `none`, and files that no rule is about.
+        /// The rules of `none`, and further files that they do not exclude.
         case others
-        /// The 20 files, of which all, most or some are empty.
+        /// The 20 files, of which all, most or some have become empty.
         case cut, mostCut, someCut
-        /// The 20 files and a folder: a file system of its own with 5 files, nothing, or a file of the same file
-        /// system.
+        /// The 20 files and a folder. The folder is a mounted file system with 5 files, an empty folder, or a folder
+        /// with another file.
         case mounted, unmounted, other
-        /// The 20 files and a folder that is a file system of its own, and holds one of 5 files, or a folder for that
-        /// one, with a file or without, or with one of the 5 files.
+        /// The 20 files and a mounted file system with a folder in it. This folder is another mounted file system with
+        /// 5 files, an empty folder, a folder with another file, or a folder with one of the 5 files.
         case nested, unnested, unnestedMarked, partly
 
         func tree() -> FakeTree {
@@ -103,8 +104,9 @@ import Testing
         }
     }
 
-    /// Runs nights such as `full none? empty?`: `?` after those that are to be in doubt, `!` after those that are said
-    /// to be meant. Returns what differs, and at last the night of the newest snapshot that counts.
+    /// Runs backups such as `full none? empty?`. The mark `?` expects a doubt. The mark `!` tells the backup that the
+    /// missing files are intended. Returns the backups with their actual marks, and finally the newest one whose
+    /// snapshot counts.
     private func run(_ nights: String, archive: BackupRequest.ArchiveChoice) throws -> [String] {
         let bench = try MemoryBench()
         var found: [String] = []
@@ -131,30 +133,31 @@ import Testing
     }
 
     @Test(arguments: [
-        // Rules that leave out everything are a doubt, whatever rules they are, and again.
+        // Rules that exclude everything cause a doubt, and again with other rules.
         "full none? -> full", "full noFolder? -> full", "full noSize? -> full", "full ownRules? -> full",
         "full none? none? noFolder? -> full", "none none -> none", "empty none -> none",
         "full storedRules? -> full", "full storedRules? storedRules -> storedRules",
-        // Meant, or files again.
+        // The user says that it is intended, or files are there again.
         "full none! none none -> none", "full none? none! none -> none", "full none? full -> full",
         "full none? half half -> half", "full none? others -> others",
-        // Rules that leave out some are none, and what is left then counts.
+        // Rules that exclude only some files cause no doubt. The files that are left then count.
         "full half -> half", "full half empty? -> half", "full half empty? empty? half -> half",
         "full half otherHalf -> otherHalf", "full half otherHalf empty? -> otherHalf",
         "full half none? -> half", "full half none? empty? -> half", "full half halfGone? -> half",
         "full allButOne empty? -> allButOne", "full allButOne none? empty? -> allButOne",
-        // An empty source after a rule, with and without it, and a rule after an empty source.
+        // The source is empty after a rule excluded everything, with the rule or without it; or the rule comes after an
+        // empty source.
         "full none? empty? -> full", "full none? emptyNone? -> full", "full emptyNone? -> full",
         "full none? empty? none? empty? full -> full",
         "full empty? none? -> full", "full empty? noFolder? noFolder? -> full", "full empty? half -> half",
-        // Once it is meant, and the files come back, they count again.
+        // After the user said that it is intended, files that come back count again.
         "full none! full empty? -> full", "full none! empty -> empty", "full none? empty! none -> none",
         "full none? none! full empty? none? -> full",
-        // Files that are there and have nothing in them any more.
+        // Files exist but have become empty.
         "full cut? -> full", "full cut? cut? -> full", "full mostCut? -> full", "full someCut -> someCut",
         "full mostCut? mostCut -> mostCut", "full cut! cut -> cut", "full cut? full cut? -> full",
         "cut full -> full", "cut cut -> cut", "full cut? empty? -> full", "full someCut empty? -> someCut",
-        // A file system of its own that is away, though it has but few of the files.
+        // A mounted file system is gone, although it has only few of the files.
         "mounted unmounted? -> mounted", "mounted unmounted? unmounted -> unmounted",
         "mounted unmounted! unmounted -> unmounted", "mounted unmounted? mounted -> mounted",
         "mounted other? -> mounted", "mounted other? other -> other", "mounted unmounted? other -> other",
@@ -167,7 +170,7 @@ import Testing
         #expect(found.joined(separator: " ") == row)
     }
 
-    /// An archive keeps what a rule leaves out; only what has gone is in doubt.
+    /// An archive keeps excluded files. So only files that are gone cause a doubt.
     @Test(arguments: [
         "full none -> none", "full none empty? -> none", "full none emptyNone? -> none",
         "full noFolder -> noFolder",
@@ -177,7 +180,7 @@ import Testing
         #expect(found.joined(separator: " ") == row)
     }
 
-    /// What the rules leave out is told of as that.
+    /// Files that rules exclude are counted separately from files that are gone.
     @Test func countsSayWhatRulesLeaveOut() throws {
         let bench = try MemoryBench()
         try bench.backup(Night.full.tree(), EventLog(), { $0.archive = .no })
@@ -190,8 +193,8 @@ import Testing
         #expect(report.counters.newlyGoneFiles == 10)
     }
 
-    /// A folder of copies that is gone was not renamed to the one that is left, whether that one is compared or read
-    /// again.
+    /// A folder of copies is gone, and a folder with the same content is left. The gone folder does not count as
+    /// renamed to the other, whether the backup compares the other folder or reads it again.
     @Test(arguments: [false, true]) func copiesThatAreLeftAreNotThoseThatAreGone(isForced: Bool) throws {
         let bench = try MemoryBench()
         func backup(_ folders: [(name: String, contents: Range<Int>)]) throws -> BackupReport {
@@ -209,20 +212,20 @@ import Testing
         let report = try backup([("a", 0..<10), ("others", 100..<112)])
         let doubt = try #require(report.doubts.shrunken.first)
         #expect((doubt.before, doubt.left, doubt.others) == (22, 10, 12))
-        // But one that was renamed is there, however it is read.
+        // A renamed folder does not count as gone, even if the backup reads it.
         #expect(try backup([("a", 0..<10), ("c", 0..<12)]).doubts.shrunken.isEmpty)
     }
 
     // MARK: What was called safe to delete
 
-    /// A folder of so many files, of which so many were called safe to delete, and so many, from the first on, are
-    /// deleted then.
+    /// The number of files in a folder; how many of them were declared safe to delete; how many are deleted, from the
+    /// first on; whether that causes a doubt.
     @Test(arguments: [
-        // All of what has gone, as a phone is cleared.
+        // All deleted files were declared safe, as when a phone is cleared.
         (20, 20, 20, false), (20, 20, 15, false), (2, 2, 2, false), (1, 1, 1, false), (20, 15, 15, false),
-        // Nothing of it, or not enough.
+        // None or too few of the deleted files were declared safe.
         (20, 0, 20, true), (20, 15, 20, true), (20, 19, 20, true), (20, 4, 16, true), (3, 2, 3, true),
-        // What is left of the rest is no less than half.
+        // Of the files that were not declared safe, at least half are left.
         (20, 10, 15, false), (20, 10, 16, true),
     ]) func whatWasCalledSafeIsMissedByNobody(
         _ count: Int, _ safe: Int, _ deleted: Int, _ isInDoubt: Bool
@@ -231,7 +234,7 @@ import Testing
             for isReplaced in [false, true] {
                 let bench = try MemoryBench()
                 func files(_ numbers: Range<Int>) -> [FakeEntry] {
-                    // One of more extents than a record of a list of files holds.
+                    // The first file has more extents than one record holds.
                     numbers.map { .file("s/\($0 + 100)", content($0)) }
                 }
                 func content(_ number: Int) -> [UInt8] {
@@ -267,15 +270,15 @@ import Testing
                     for: [first.id: vouches],
                     RecordOrigin(time: Timestamp(seconds: 1), host: "h", program: "p"))
                 var left = [folder] + files(deleted..<count)
-                // A thing of another type in the place of one that is gone.
+                // An item of another type has the name of a deleted file.
                 if isReplaced { left.insert(.other("s/100", .directory), at: 1) }
                 let report = try bench.backup(FakeTree(left), EventLog(), { $0.archive = archive })
-                // From an archive nothing falls out, so that numbers are enough.
+                // An archive loses nothing, so the numbers alone decide whether there is a doubt.
                 #expect(report.doubts.shrunken.isEmpty != isInDoubt)
                 #expect(report.snapshot?.doubtfulPaths.isEmpty != isInDoubt)
                 if !isInDoubt {
                     #expect(report.doubts.cleared.map(\.vouched) == [UInt64(min(safe, deleted))])
-                    // And once it is so, it stays so.
+                    // The next backup has no doubt either.
                     let next = try bench.backup(FakeTree(left), EventLog(), { $0.archive = archive })
                     #expect(next.doubts.isEmpty && next.doubts.cleared.isEmpty)
                 } else {
@@ -285,7 +288,7 @@ import Testing
         }
     }
 
-    /// What cannot be looked at is not what was deleted.
+    /// Files that cannot be read do not count as deleted.
     @Test func whatCannotBeReadWasNotDeleted() throws {
         let bench = try MemoryBench()
         let files = (0..<8).map { FakeEntry.file("s/f/\($0)", Array("content \($0)".utf8)) }

@@ -8,9 +8,9 @@ import Testing
 
 @testable import BakEngine
 
-/// Lists of extents that are valid record by record: what they stand for takes neither time nor memory without end.
+/// Lists of extents in which each record is valid. Their total effect must not take unlimited time or memory.
 @Suite struct HostileExtentTests {
-    /// Chunks and holes that fill several segments, and holes that follow each other.
+    /// Returns chunks and holes that fill several segments. Some holes follow each other.
     private func longExtents(_ hostile: HostileManifest, _ count: Int) -> [Extent] {
         (0..<count).map { $0 % 5 < 3 ? .hole(UInt64($0 % 3) + 1) : .chunk(hostile.chunk) }
     }
@@ -29,8 +29,8 @@ import Testing
         return (report, other.repository)
     }
 
-    /// A segment may be named again, and what it says is there each time; one without extents says nothing, and is
-    /// refused.
+    /// A root may name a segment several times, and each time its extents continue the file. A segment without extents
+    /// is refused.
     @Test(arguments: [(record: [2, 1, 3], isWhole: true), (record: [2, 0], isWhole: false)])
     func segmentsThatAreNamedAgain(_ record: [UInt8], _ isWhole: Bool) throws {
         let hostile = try HostileManifest()
@@ -47,7 +47,8 @@ import Testing
         #expect((report.failedFiles == 0) == isWhole)
     }
 
-    /// What is named again of a file that is too long already is left out, and what comes after it is not.
+    /// A file is already longer than its size, and a segment continues it again and again. The reader skips these
+    /// segments, but reads the entries after them.
     @Test func extentsBeyondTheEndAreNotRead() throws {
         let hostile = try HostileManifest()
         let snapshot = try hostile.commit(
@@ -69,7 +70,7 @@ import Testing
         #expect(try copy(snapshot, of: hostile).0.failedFiles == 1)
     }
 
-    /// A file of a snapshot that has more extents than any that is asked about is none of them.
+    /// A stored file has more extents than any file in question, so it cannot be one of these files.
     @Test func contentOfMoreExtentsIsNotSafe() throws {
         let hostile = try HostileManifest()
         let size = 30_000
@@ -87,7 +88,8 @@ import Testing
         #expect(try safeFiles() == 1)
     }
 
-    /// What is missing of a file is not read as zeros: it is damaged, and the others are not.
+    /// A file has less content than its size. The missing part is not read as zeros: the file counts as damaged, and
+    /// the other files do not.
     @Test func contentThatIsShortIsNotCopied() throws {
         let hostile = try HostileManifest()
         let snapshot = try hostile.commitLong([
@@ -126,7 +128,7 @@ import Testing
         #expect(expected.count == 3)
     }
 
-    /// What is left of a list of files is written anew without having a file's extents in memory.
+    /// A repair writes the rest of a list of files without keeping all extents of a file in memory.
     @Test func filesOfManySegmentsAreRepaired() throws {
         let hostile = try HostileManifest()
         let extents = longExtents(hostile, 60_000)
@@ -163,7 +165,7 @@ import Testing
         #expect(expected.count == 3)
     }
 
-    /// Holes that follow each other are one, however many records they fill.
+    /// Holes that follow each other become one hole, even over many records.
     @Test func holesAreGatheredAsOne() throws {
         let hostile = try HostileManifest()
         let holes = [Extent](repeating: .hole(1), count: 30_000)

@@ -6,7 +6,8 @@ import BakStorage
 import TestBench
 import Testing
 
-/// Manifests that are valid record by record and impossible as a whole: damage that is named, and the rest comes back.
+/// Manifests in which each record is valid but the whole is impossible. The damage is named, and all other files are
+/// restored.
 @Suite struct HostileFormTests {
     @Test(arguments: [FileType.regular, .fifo, .symlink])
     func nothingLiesBeneathWhatIsNoFolder(_ type: FileType) throws {
@@ -26,7 +27,7 @@ import Testing
         let request = RepairRequest(host: "h", program: "p")
         let repair = try RepairSnapshots(repository, request).run()
         #expect(repair.newSnapshots == 1)
-        // What the repair wrote is whole.
+        // The snapshot that the repair wrote is undamaged.
         let repaired = try #require(try repository.snapshots().readable.last)
         let reader = try ManifestReader(repaired, repository: repository, index: try BlobIndex(repository))
         var paths: [String] = []
@@ -36,10 +37,10 @@ import Testing
         #expect(paths == ["a", "b"])
     }
 
-    /// What follows a damaged part comes in order after what was read of it.
+    /// After a damaged part, the entries continue in order after the last entry that was read.
     @Test func orderHoldsOverDamage() throws {
         let hostile = try HostileManifest()
-        // The second segment is out of order, the third between both.
+        // The second segment is out of order. The third segment's path lies between the first two.
         let snapshot = try hostile.commit(
             ["a", "c", "b", "d"].map { hostile.entry($0, .regular) }, firstPaths: ["a", "b", "c", "d"])
         let repository = hostile.bench.repository
@@ -69,7 +70,7 @@ import Testing
         #expect(report.bytes == .max)
         #expect(try StatsRun(repository, index).run([snapshot]).bytes == .max)
         #expect(try MemoryBench.check(repository).report.affectedFiles == 0)
-        // To a repository with other ids the files are read out.
+        // In a repository with other ids, the copy has to read the files.
         let other = try MemoryBench()
         let copy = try SnapshotCopy(
             CopyRequest(host: "h", program: "p"), from: repository, to: other.repository
@@ -88,7 +89,7 @@ import Testing
         #expect(copy.failedFiles > 0)
     }
 
-    /// A file that has more content than bytes is damaged, and what comes before and after it in its segment is not.
+    /// A file with more content than its size is damaged. The files before and after it in its segment are not.
     @Test func contentBeyondTheEndCostsNoOtherFile() throws {
         let hostile = try HostileManifest()
         let snapshot = try hostile.commitLong([
@@ -117,8 +118,8 @@ import Testing
         #expect(try Set(MemoryBench.restore(repository, copy).items.keys) == whole)
     }
 
-    /// A chain of folders as deep as a path can be: time and memory for each of its folders do not grow with what is
-    /// above it, beyond what its path takes.
+    /// A chain of folders that is as deep as a path can be. The time and memory for a folder must not grow with the
+    /// number of folders above it, except for its path.
     @Test func aChainOfFoldersIsWalked() throws {
         let hostile = try HostileManifest()
         let depth = 1500

@@ -1,4 +1,4 @@
-// HostileManifest: a repository whose manifest a test writes by hand, whatever it says.
+// HostileManifest: a repository whose manifest a test writes by hand, valid or not.
 
 import BakCore
 import BakFormat
@@ -43,9 +43,9 @@ struct HostileManifest {
         return entry
     }
 
-    /// Commits a snapshot of these entries, each in a segment of its own: damage costs a segment.
+    /// Commits a snapshot with a segment for each entry, so that damage costs only one entry.
     ///
-    /// - Parameter firstPaths: what the root says the segments begin with; nil for the truth.
+    /// - Parameter firstPaths: the first paths of the segments according to the root; nil for the true ones.
     func commit(_ entries: [ManifestEntry], firstPaths: [String]? = nil) throws -> CommitRecord {
         let segments = try entries.enumerated().map { place, entry in
             var segment = ManifestSegmentEncoder()
@@ -59,7 +59,7 @@ struct HostileManifest {
         return try commit(try root.withUnsafeBytes { try manifest.store($0, isCompressed: false) })
     }
 
-    /// Commits a snapshot of segments with these records, each cut off by so many bytes.
+    /// Commits a snapshot with the given segments. `cut` is the number of bytes missing at a segment's end.
     func commit(segments: [(entries: [ManifestEntry], cut: Int)]) throws -> CommitRecord {
         let segments = try segments.map { entries, cut in
             var segment = ManifestSegmentEncoder()
@@ -73,8 +73,8 @@ struct HostileManifest {
         return try commit(try root.withUnsafeBytes { try manifest.store($0, isCompressed: false) })
     }
 
-    /// Commits a snapshot of an entry, of a segment of these records, which the root names so many times after that,
-    /// and of another entry.
+    /// Commits a snapshot with an entry, a segment of raw records that the root names `times` times, and perhaps a last
+    /// entry.
     func commit(
         _ entry: ManifestEntry, then records: [[UInt8]], times: Int, last: ManifestEntry? = nil
     ) throws -> CommitRecord {
@@ -100,7 +100,7 @@ struct HostileManifest {
         return try commit(try root.withUnsafeBytes { try manifest.store($0, isCompressed: false) })
     }
 
-    /// Commits a snapshot of these entries, whose extents may fill many records.
+    /// Commits a snapshot with entries whose extents may fill many records.
     func commitLong(_ entries: [ManifestEntry]) throws -> CommitRecord {
         let writer = ManifestWriter(manifest)
         for entry in entries { try writer.append(entry) }

@@ -1,5 +1,6 @@
-// What a source's numbers and sizes say is weighed against what else is known: on media that have no identity nothing
-// is one file because of its number, and what a read gives is the content whatever size is shown.
+// A source's inode numbers and sizes may be wrong, so the backup compares them with other evidence. On media without
+// identity, equal inode numbers do not make two names one file. Whatever size is shown, the content is what a read
+// returns.
 
 import BakCore
 import BakFormat
@@ -14,7 +15,7 @@ import Testing
 @Suite struct IdentityTests {
     private static let disk = MediumEvidence(hasIdentity: true, granularityNanoseconds: 10_000_000)
 
-    /// A file with two names, as far as its numbers say.
+    /// Returns one of two names that, by their inode numbers, are one file.
     private static func name(
         _ path: String, _ content: [UInt8], _ change: (inout FileStat) -> Void = { _ in }
     ) -> FakeEntry {
@@ -24,7 +25,7 @@ import Testing
         }
     }
 
-    /// Backs up and restores; returns what was read.
+    /// Backs up and restores a source. Returns the backup's report.
     private static func roundTrip(
         _ tree: FakeTree, _ change: (inout BackupRequest) -> Void = { _ in }
     ) throws -> BackupReport {
@@ -37,7 +38,7 @@ import Testing
 
     // MARK: Hard links
 
-    /// Whatever tells two files with one number apart, both are read and come back.
+    /// Two files with the same inode number differ in one property. Both must be read and restored.
     @Test(arguments: 0..<7)
     func namesOfOneNumberThatDifferAreTwoFiles(difference: Int) throws {
         let changes: [(inout FileStat) -> Void] = [
@@ -61,7 +62,7 @@ import Testing
         #expect(try Self.roundTrip(FakeTree(entries, media: [1: .none])).counters.readBytes == 4)
     }
 
-    /// Nothing but the content differs, as on a server that shows two disks as one.
+    /// Two files differ only in their content, as on a server that shows two disks as one.
     @Test func filesThatOnlyTheirContentTellsApartComeBackApart() throws {
         for size in [4, 100, 5000] {
             let random = SeededRandom(seed: UInt64(size))
@@ -87,7 +88,8 @@ import Testing
         }
     }
 
-    /// A folder of one device that may be the repository of another: what it holds tells, where numbers do not.
+    /// A folder on one device may be the repository, seen through another file system. Its content decides this if
+    /// inode numbers cannot.
     @Test func theRepositoryIsRecognisedThroughAnotherFileSystem() {
         func folder(_ path: String, device: UInt64, mtime: Int64) -> FakeEntry {
             .other(path, .directory) {
@@ -115,7 +117,7 @@ import Testing
                     let what = "\(hereIsNumbered) \(thereIsNumbered) \(holdsMark) \(isSameTime)"
                     #expect(isSeen(true) == (looks && (isSameTime || hereIsNumbered)), "\(what)")
                     #expect(isSeen(false) == (looks && isSameTime), "\(what)")
-                    // By its configuration where the mark does not show, unless numbers tell.
+                    // If the mark is not visible, the configuration decides, unless inode numbers do.
                     for config in ["config", "another", ""] {
                         let tree = FakeTree(
                             [found, .file("s/r/config", Array("config".utf8))],
@@ -136,7 +138,7 @@ import Testing
 
     // MARK: Moves
 
-    /// A folder and its file before and after; the numbers stay, the content does not.
+    /// A folder and its file before and after a change. The inode numbers stay, but the content does not.
     private static func albums(_ name: String, _ text: String, isCopy: Bool, folderCtime: Int64)
         -> [FakeEntry]
     {
@@ -153,7 +155,8 @@ import Testing
         ]
     }
 
-    /// Numbers are given out anew, and ctime is a copy of mtime: another album is not the old one moved.
+    /// The medium gives numbers to new files again, and ctime may be a copy of mtime. A new album must not count as the
+    /// old album after a move.
     @Test(arguments: [
         (MediumEvidence.none, true, false, false), (.none, false, false, false), (.none, true, true, false),
         (disk, true, false, false), (disk, true, true, false), (disk, false, true, true),
@@ -184,7 +187,7 @@ import Testing
 
     // MARK: Sizes
 
-    /// Content of every kind of length, shown as empty, too short or too long.
+    /// Content of various lengths, shown as empty or too short.
     @Test(arguments: [0, 1, 63, 64, 65, 5000, 300_000])
     func whatAReadGivesIsStored(count: Int) throws {
         let random = SeededRandom(seed: UInt64(count + 1))
@@ -204,10 +207,10 @@ import Testing
             let snapshot = try #require(report.snapshot)
             #expect(report.counters.bytes == UInt64(count) && report.counters.changingFiles == 0)
             #expect(try MemoryBench.restore(bench.repository, snapshot).items == tree.expected)
-            // It is not called unchanged because it shows what it showed before.
+            // The file does not count as unchanged just because the shown size is the same as before.
             let again = try bench.backup(tree)
             #expect(again.counters.readBytes == (shown == count ? 0 : UInt64(count)))
-            // The content is known whatever size is shown.
+            // The stored content is known, whatever size was shown.
             let honest = FakeTree([.other("s", .directory), .file("s/f", content)])
             #expect(try bench.backup(honest) { $0.parent = .none }.counters.addedBytes < 2000)
             for asked in [tree, honest] {
@@ -237,14 +240,14 @@ import Testing
             bench.repository, of: tree, roots: [Array("s".utf8)], onVerdict: { _ in }
         ).run()
         #expect(check.safeFiles == 0 && check.unsafeFiles == 1)
-        // In /proc and /sys a size says nothing.
+        // In /proc and /sys, sizes have no meaning.
         let nominal = MediumEvidence(hasIdentity: false, granularityNanoseconds: 1, hasNominalSizes: true)
         let events = EventLog()
         try bench.backup(FakeTree(tree.entries, media: [1: nominal]), events)
         #expect(events.failures.isEmpty)
     }
 
-    /// A log that is written to is stored as it was when it was opened, and not as long as it grows.
+    /// A log grows while it is read. The backup stores it up to its size when it was opened.
     @Test func aGrowingFileEndsWhereItEnded() throws {
         for size in [0, 40, 1000] {
             let bench = try MemoryBench()
@@ -258,7 +261,7 @@ import Testing
 
     // MARK: What is lacking
 
-    /// The content is stored, the rest is asked for again and told of again, by every backup.
+    /// The content is stored. Every backup asks for the missing attributes again, and reports the failure again.
     @Test(arguments: ["attributes", "an attribute"])
     func anEntryWithoutAllAttributesIsReadAgain(fault: String) throws {
         let bench = try MemoryBench()
@@ -302,7 +305,7 @@ import Testing
 }
 
 extension MemoryBench {
-    /// A snapshot's entry.
+    /// Returns an entry of the backup's snapshot.
     fileprivate func entry(_ path: String, of report: BackupReport) throws -> ManifestEntry? {
         let snapshot = try #require(report.snapshot)
         let reader = try ManifestReader(snapshot, repository: repository, index: try BlobIndex(repository))
@@ -313,7 +316,7 @@ extension MemoryBench {
     }
 }
 
-/// A source whose files grow by a byte with every look at them.
+/// A source whose files grow by one byte at each call of stat.
 private final class GrowingTree: ForwardingTree, @unchecked Sendable {
     override func open(_ path: [UInt8]) throws(SourceError) -> any SourceFile { File(try super.open(path)) }
 

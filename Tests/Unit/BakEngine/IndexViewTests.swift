@@ -7,8 +7,8 @@ import TestBench
 import TestSupport
 import Testing
 
-/// Readers and collections have one view of the index, whatever is missing, empty, cut short or put back: nothing that
-/// could be restored is lost by a prune or a repair, and what a check says is what a restore gives.
+/// Readers and collections have the same view of the index, whatever object is missing, empty, cut short or put back. A
+/// prune or a repair loses nothing that could be restored before. A restore confirms what a check says.
 @Suite struct IndexViewTests {
     private static func tree(_ generation: Int) -> FakeTree {
         let random = SeededRandom(seed: 31)
@@ -20,7 +20,7 @@ import Testing
         ])
     }
 
-    /// A repository that was pruned, and what was there before that.
+    /// A repository that was pruned, and its objects from before the prune.
     private struct Scene {
         var objects: [ObjectKey: [UInt8]]
         var before: [ObjectKey: [UInt8]]
@@ -56,7 +56,7 @@ import Testing
         _ = try RepairIndex(repository, RepairRequest(host: "h", program: "p")).run()
     }
 
-    /// Names the files that can be restored as they were: snapshot and path.
+    /// Returns the files that a restore would return correctly, each as snapshot and path.
     private static func restorable(_ objects: [ObjectKey: [UInt8]], _ generations: [ID128: Int]) -> Set<
         String
     > {
@@ -84,13 +84,14 @@ import Testing
         names.count == generations.values.reduce(0) { $0 + tree($1).expected.count }
     }
 
-    /// What may become of an object: nil for gone.
+    /// Changes of an object; a result of nil deletes it.
     private static let damages: [(name: String, change: @Sendable ([UInt8]) -> [UInt8]?)] = [
         ("missing", { _ in nil }), ("empty", { _ in [] }), ("cut to 7 bytes", { Array($0.prefix(7)) }),
         ("cut to a tombstone's length", { Array($0.prefix(96)) }), ("cut by one byte", { $0.dropLast() }),
     ]
 
-    /// Goes on with a damaged store by some commands, after each of which all that could be restored can be still.
+    /// Runs several commands on a damaged store. After each command, everything that could be restored before can still
+    /// be restored.
     private func judge(_ objects: [ObjectKey: [UInt8]], _ generations: [ID128: Int], _ what: String) throws {
         let first = Self.restorable(objects, generations)
         let check = try? MemoryBench.check(try MemoryBench.open(MemoryStore(objects))).report
@@ -110,7 +111,7 @@ import Testing
                         try Self.repairIndex(repository)
                     }
                 } catch {
-                    // A prune that cannot tell what is needed deletes nothing that holds something.
+                    // A prune that cannot determine what is needed must delete no pack.
                     let kept = store.contents
                     let gone = there.keys.filter { kept[$0] == nil && "\($0)".hasPrefix("packs/") }
                     #expect(gone.isEmpty, "\(what), \(command) of \(commands) fails and deletes: \(error)")
@@ -132,7 +133,7 @@ import Testing
                 var objects = scene.objects
                 objects[key] = change(scene.objects[key]!)
                 if objects[key] == scene.objects[key] { continue }
-                // Nothing tells of a snapshot whose record is missing.
+                // A snapshot whose record is missing leaves no trace.
                 let generations = scene.generations.filter {
                     objects[ObjectKey("snapshots/\($0.key)")] != nil
                 }
@@ -159,7 +160,7 @@ import Testing
         }
     }
 
-    /// A record that is cut short is given up by its id: prune, check and restore agree then.
+    /// The user forgets a snapshot whose record is cut short, by its id. Prune, check and restore then agree.
     @Test func aSnapshotWithADamagedRecordIsGivenUp() throws {
         let scene = try Self.prepared()
         for id in scene.generations.keys.sorted() {
@@ -181,13 +182,13 @@ import Testing
         }
     }
 
-    /// Two copies of one repository, each backed up to and one pruned, are put together.
+    /// Two copies of one repository are merged. Each was backed up to, and one was pruned.
     @Test func whatLiesWholeInAPackThatIsThereIsNeverCalledLost() throws {
         for winner in ["first", "second"] {
             let bench = try MemoryBench()
             let one = try #require(try bench.backup(Self.tree(0)).snapshot).id
             let other = MemoryStore(bench.store.contents)
-            // One copy forgets the first generation, the other goes on from it.
+            // The first copy forgets the first generation. The second copy backs up after it.
             let two = try #require(try bench.backup(Self.tree(1)).snapshot).id
             try bench.repository.forget([one], host: "h", program: "p")
             try Self.prune(bench.repository)
@@ -216,7 +217,7 @@ import Testing
         try bench.repository.forget([one], host: "h", program: "p")
         try Self.prune(bench.repository)
         var objects = bench.store.contents
-        // The snapshot comes back without what forgot it.
+        // The snapshot comes back without its forget marker.
         objects.merge(other) { first, _ in first }
         objects[ObjectKey("forget/\(one)")] = nil
         let report = try MemoryBench.check(try MemoryBench.open(MemoryStore(objects))).report

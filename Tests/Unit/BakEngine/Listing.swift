@@ -1,11 +1,11 @@
-// Listing: what a folder tree on this machine holds, in words that two trees can be compared by.
+// Listing: the items of a folder on this machine, as text that a test can compare.
 
 import BakCodec
 import BakCore
 import BakPosix
 import BakStorage
 
-/// What a folder tree holds, in comparable words.
+/// The items of a folder, described in text.
 struct Listing {
     var items: [String: String] = [:]
 

@@ -35,7 +35,7 @@ import Testing
         var objects = store.contents
         objects[ObjectNames.pack(location.pack)]![Int(location.offset) + 100] ^= 1
 
-        // The restore goes on behind the damage, without the file that it hit.
+        // The restore continues after the damage. It lacks only the damaged file.
         let damaged = MemoryStore(objects)
         let log = RestoreLog()
         let target = try MemoryBench.restore(try MemoryBench.open(damaged), snapshot, log)
@@ -44,7 +44,7 @@ import Testing
         #expect(target.items == expected)
         #expect(!log.failures.isEmpty)
 
-        // As a parent it must not lend its beginning for the whole.
+        // If this snapshot is the parent, the backup must not take the beginning of the file for the whole file.
         let events = EventLog()
         let again = try Backup(try MemoryBench.open(damaged), of: tree, onEvent: events.note).run(
             MemoryBench.request())
@@ -55,7 +55,7 @@ import Testing
     @Test func aCheckpointNeverHoldsAPartOfAFile() throws {
         let bench = try MemoryBench()
         let random = SeededRandom(seed: 8)
-        // Over 2048 chunks, unchanged in the second run, while new files are stored beside it.
+        // A file of over 2048 chunks does not change in the second run. New files are stored at the same time.
         let long = FakeEntry.file("s/b", random.bytes(1_500_000))
         try bench.backup(FakeTree([.other("s", .directory), long]))
         let fresh = (0..<40).map { FakeEntry.file("s/c\($0 + 10)", random.bytes(3000)) }

@@ -1,4 +1,5 @@
-// Copies that lack files, because the source was damaged when they were made: none of them stands for its original.
+// Copies that lack files because the source was damaged when they were made. Such a copy never takes the place of its
+// original.
 
 import BakCore
 import BakEngine
@@ -12,7 +13,7 @@ import Testing
 @Suite struct LossyCopyTests {
     private let source: MemoryBench
     private let original: CommitRecord
-    /// The source while a pack of it was damaged.
+    /// The source with a damaged pack.
     private let damaged: Repository
     private let destination: Repository
     private static let request = CopyRequest(host: "h", program: "p")
@@ -47,7 +48,8 @@ import Testing
         }
     }
 
-    /// The rest comes once the source is whole again, and what lacks it goes; while it is not, nothing is added.
+    /// While the source is damaged, further copies add nothing. Once it is whole, a complete copy replaces the lacking
+    /// one.
     @Test func aCopyIsMadeWholeLater() throws {
         for round in 0..<3 {
             let report = try copy(damaged, to: destination, [original])
@@ -61,8 +63,8 @@ import Testing
         #expect(try copy(source.repository, to: destination, [original]).skipped == 1)
     }
 
-    /// Where a whole copy is, one that lacks files is not needed, and takes nobody's place; between repositories of the
-    /// same ids, too.
+    /// Where a complete copy exists, a lacking copy is not copied and replaces nothing. This also holds between
+    /// repositories with the same ids.
     @Test(arguments: [false, true]) func itTakesNoPlace(_ isVerbatim: Bool) throws {
         try copy(damaged, to: destination, [original])
         let third = try Repository.create(
@@ -77,7 +79,7 @@ import Testing
         #expect(try copies.map { try fileCount($0, third) } == [2])
     }
 
-    /// What somebody has tagged stays.
+    /// If the user has tagged a lacking copy, it stays.
     @Test func whatIsTaggedStays() throws {
         try copy(damaged, to: destination, [original])
         var lacking = try destination.snapshots().readable[0]
@@ -93,7 +95,8 @@ import Testing
         #expect(copies.count == 2 && copies.contains { $0.id == tagged.id })
     }
 
-    /// A repair and a search for the latest do not take it for a damaged original, whose spare says what it was.
+    /// The original's record is damaged, and its spare is whole. A repair and a search for the latest snapshot must not
+    /// take the lacking copy for the original.
     @Test func itStandsForNoDamagedOriginal() throws {
         try copy(damaged, to: destination, [original])
         try copy(destination, to: source.repository, try destination.snapshots().readable)
@@ -107,7 +110,7 @@ import Testing
         #expect(try repository.snapshotList().find("latest").id == original.id)
     }
 
-    /// Nor does an undo.
+    /// An undo does not take the lacking copy for the forgotten original.
     @Test func itStandsForNoForgottenOriginal() throws {
         try copy(damaged, to: destination, [original])
         try source.repository.forget([original.id], host: "h", program: "p")
@@ -125,13 +128,13 @@ import Testing
 
     // MARK: Copies that are damaged
 
-    /// What a destination has lost of a copy.
+    /// The part of a copy that the destination has lost.
     enum Loss: CaseIterable {
         case record, spareAndRecord, content, list
     }
 
-    /// A copy that has lost something comes back from the whole source, whatever it was, and however much has been
-    /// repaired before; nothing is copied twice then.
+    /// A copy has lost something. Whatever it lost and whatever was repaired before, copying from the undamaged source
+    /// makes it complete. Nothing is copied twice then.
     @Test(arguments: Loss.allCases, [false, true])
     func aDamagedCopyIsMadeAgain(_ loss: Loss, _ isVerbatim: Bool) throws {
         for hasRepaired in [false, true] {
@@ -159,8 +162,8 @@ import Testing
             }
             let repository = try MemoryBench.open(MemoryStore(objects))
             if loss == .content || loss == .list {
-                // As long as the index names what is gone, nothing of it would be stored; and it is not taken for
-                // copied.
+                // While the index still names the lost blob, the copy would not store it again. So the copy must fail,
+                // and must not count as done.
                 for isNamed in [false, true] {
                     var request = Self.request
                     request.looksUpCopies = isNamed
@@ -175,7 +178,7 @@ import Testing
                 _ = try RepairSnapshots(repository, RepairRequest(host: "h", program: "p")).run()
             }
             var request = Self.request
-            // A repair has made a snapshot of what is left, but nothing of that without a list.
+            // A repair has made a snapshot of the rest, unless the list of files is lost.
             request.looksUpCopies = !hasRepaired || loss == .list
             let isThere = hasRepaired && loss == .record
             let report = try SnapshotCopy(request, from: source.repository, to: repository).run([original])

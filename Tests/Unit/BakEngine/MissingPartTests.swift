@@ -1,5 +1,5 @@
-// What could not be read is known later: to a restore, which replaces nothing whole by a part, to the next backup and
-// to copies.
+// A snapshot records which parts could not be read. A restore uses this and does not replace a complete file by a part
+// of it. The next backup and copies use it, too.
 
 import BakCore
 import BakEngine
@@ -15,7 +15,8 @@ import Testing
 @Suite struct MissingPartTests {
     private static let whole: [UInt8] = Array(repeating: 3, count: 2000)
 
-    /// Files of which `short` gives less than it shows, and `bare` and a folder not all of their attributes.
+    /// Returns a source. If it is faulty, `short` has less content than its size, and `bare` and a folder lack an
+    /// attribute.
     private static func tree(isFaulty: Bool) -> FakeTree {
         let attribute = ExtendedAttribute(name: Array("user.a".utf8), value: [1])
         var entries: [FakeEntry] = [.other("s", .directory), .other("s/folder", .directory)]
@@ -52,7 +53,7 @@ import Testing
         "s/folder": .attributes, "s/folder/bare": .attributes, "s/folder/short": .content,
     ]
 
-    /// A snapshot of the faulty tree.
+    /// Returns a snapshot of the faulty source.
     private func faulty(_ bench: MemoryBench) throws -> CommitRecord {
         let report = try bench.archive(Self.tree(isFaulty: true), at: 2) { $0.archive = .no }
         return try #require(report.snapshot)
@@ -63,7 +64,7 @@ import Testing
         let snapshot = try faulty(bench)
         #expect(snapshot.counters.failedItems == 3)
         #expect(try Self.missing(bench.repository, snapshot) == Self.expected)
-        // It is read again until it is whole.
+        // Later backups read the incomplete items again until they are complete.
         let again = try bench.archive(Self.tree(isFaulty: true), at: 3) { $0.archive = .no }
         #expect(try Self.missing(bench.repository, try #require(again.snapshot)) == Self.expected)
         #expect(again.counters.failedItems == 3)
@@ -105,7 +106,7 @@ import Testing
                 == Self.expected.keys.filter { !stays || $0 != "s/folder/short" }.sorted())
     }
 
-    /// A copy says what its original says, whether it is taken over as it is or read anew.
+    /// A copy records the same missing parts as its original, whether its manifest is copied or made anew.
     @Test(arguments: [false, true])
     func aCopyLacksWhatItsOriginalLacks(_ isVerbatim: Bool) throws {
         let bench = try MemoryBench()
@@ -126,7 +127,7 @@ import Testing
         let copy = try #require(try copies.snapshots().readable.first)
         #expect(copy.counters.failedItems == 3)
         #expect(try Self.missing(copies, copy) == Self.expected)
-        // What it lacks does not count as unchanged.
+        // The incomplete items do not count as unchanged.
         var next = MemoryBench.request()
         (next.time, next.archive) = (Timestamp(seconds: 20), .no)
         let after = try Backup(copies, of: Self.tree(isFaulty: true)).run(next)
@@ -134,7 +135,7 @@ import Testing
         #expect(try Self.missing(copies, try #require(after.snapshot)) == Self.expected)
     }
 
-    /// What is taken out of an archive leaves what was missing missing.
+    /// A removal from an archive keeps the record of the missing parts of all other items.
     @Test func anArchiveWithoutSomethingLacksTheRest() throws {
         let bench = try MemoryBench()
         let report = try bench.archive(Self.tree(isFaulty: true), at: 2)

@@ -4,9 +4,9 @@ import Glibc
 import TestSupport
 import Testing
 
-/// What was moved is not read again, as long as nothing says that it may have changed.
+/// A backup does not read moved files again, unless there is a sign that they may have changed.
 @Suite struct MoveTests {
-    /// Folders of files of every size of content, settled and backed up.
+    /// Returns a bench whose source has folders with files of all kinds of size, settled and backed up.
     private static func benchWithAlbums() throws -> Workbench {
         let bench = try Workbench(minimum: 64, maximum: 192)
         try bench.shell(
@@ -43,7 +43,7 @@ import Testing
         #expect(report.counters.unmodifiedFiles == 92 && report.counters.files == 92)
         #expect(report.counters.newFiles == 0 && report.counters.changedFiles == 0)
         try Self.expectEverythingComesBack(bench)
-        // The next backup finds them where they are.
+        // The next backup finds the files at their new paths.
         try bench.settle()
         let next = try bench.backup()
         #expect(next.movedFiles == 0 && next.counters.readBytes == 0 && next.counters.unmodifiedFiles == 92)
@@ -51,7 +51,7 @@ import Testing
 
     @Test func changesInAMovedFolderAreRead() throws {
         let bench = try Self.benchWithAlbums()
-        // One changed in place with its old time, as some tools do; one new; one with another mode.
+        // One file was changed in place and kept its time, as some tools do; one is new; one has another mode.
         try bench.shell(
             """
             mv albums/2024 albums/new && cd albums/new && cp -p photo3 ../../reference
@@ -64,7 +64,8 @@ import Testing
         try Self.expectEverythingComesBack(bench)
     }
 
-    /// Its ctime is new, and no flag makes that say that it is the same file: numbers are given out anew.
+    /// A moved file has a new ctime, and its inode number may have been given to another file. So no flag makes the
+    /// backup trust it.
     @Test(arguments: [(false, false), (true, false), (true, true)])
     func aFileMovedByItselfIsRead(ignoresCtime: Bool, ignoresInode: Bool) throws {
         let bench = try Self.benchWithAlbums()
@@ -78,7 +79,8 @@ import Testing
         try Self.expectEverythingComesBack(bench)
     }
 
-    /// What says that a folder was moved is its number and its ctime; whoever ignores one of them has it read.
+    /// A backup recognises a moved folder by its inode number and its ctime. If it must ignore one of them, it reads
+    /// the folder.
     @Test(arguments: [false, true])
     func aMovedFolderIsReadWithFlags(ignoresInode: Bool) throws {
         let bench = try Self.benchWithAlbums()
@@ -88,7 +90,8 @@ import Testing
         try Self.expectEverythingComesBack(bench)
     }
 
-    /// Files whose ctime is their mtime, as programs leave them, in a folder whose own ctime the move has set.
+    /// The files' ctime is equal to their mtime, as programs leave them. Only their folder has a new ctime, from the
+    /// move.
     @Test func aMovedFolderOfFilesAsTheyWereWrittenIsNotRead() throws {
         let bench = try Workbench(time: LaterTime(than: SystemTime()))
         try bench.shell("mkdir -p a/b && for i in $(seq 20); do echo $i > a/$i; echo $i > a/b/$i; done")
@@ -107,7 +110,7 @@ import Testing
         try Self.expectEverythingComesBack(bench)
     }
 
-    /// What is copied has inodes of its own, however much else is alike.
+    /// Copied files have new inode numbers, so they do not count as moved, even if everything else is equal.
     @Test func copiesAreNotTakenForMoves() throws {
         let bench = try Self.benchWithAlbums()
         try bench.shell("cp -a albums/2024 albums/copy")

@@ -1,4 +1,4 @@
-// The components that a cursor keeps are those of the path, whichever way it came.
+// A cursor has the components of its path, whatever its earlier paths were.
 
 import Testing
 

@@ -3,7 +3,7 @@ import Testing
 
 @testable import BakEngine
 
-/// A row of the table of patterns.
+/// A row in the table of patterns.
 struct PatternCase: CustomTestStringConvertible, Sendable {
     var pattern: String
     var path: String
@@ -120,9 +120,9 @@ func patterns(_ texts: String...) throws -> [PathPattern] {
 }
 
 @Suite struct PathFilterTests {
-    /// Files that the filter may look into, by path.
+    /// The files that the filter may read, by path.
     var files: [String: String] = [:]
-    /// Whose they are.
+    /// The owner of these files.
     var owner: UInt32 = 0
     var othersMayWrite = false
 
@@ -157,7 +157,7 @@ func patterns(_ texts: String...) throws -> [PathPattern] {
         #expect(decide(&filter, "home/me/x.d", folder) != .include)
         #expect(decide(&filter, "home/me/keep.d", folder) == .include)
         #expect(decide(&filter, "home/me/keep.d/y") == .include)
-        // Out of order, beneath folders that were not asked about.
+        // These paths come out of order, and the filter has not seen their folders.
         #expect(decide(&filter, "home/you/deep/file") != .include)
         #expect(decide(&filter, "home/me/a/b/c") == .include)
     }
@@ -282,7 +282,7 @@ func patterns(_ texts: String...) throws -> [PathPattern] {
             #expect(tests.decide(&filter, "r/z.o") != .include)
             #expect(filter.takeStrangers().isEmpty)
         }
-        // One's own that others may write is no better.
+        // A file of rules that other users may write is not trusted, even if the user owns it.
         tests.othersMayWrite = true
         exclusions.trustedOwner = 1000
         var filter = PathFilter(exclusions, roots: [bytes("r")])

@@ -1,4 +1,4 @@
-// Patterns that can match nothing are told from those that can.
+// A warning about patterns that can match nothing.
 
 import BakCore
 import TestSupport
@@ -43,7 +43,7 @@ import Testing
                 == nil)
     }
 
-    /// A pattern that is said to match nothing matches nothing: tried on random patterns, roots and paths.
+    /// If a pattern gets the warning, it matches nothing, as shown on random patterns, roots and paths.
     @Test func whatIsSaidIsTrue() throws {
         let numbers = SeededRandom(seed: 7)
         let names = ["a", "b", "*", "**", "?", "ab"]

@@ -1,4 +1,4 @@
-// A whole prune between any two calls of a backup, a restore or a check on the store.
+// A whole prune runs between any two calls on the store of a backup, a restore or a check.
 
 import BakCore
 import BakEngine
@@ -26,7 +26,8 @@ import Testing
                 }
             ).run(MemoryBench.request())
             #expect(report.damagedPacks.isEmpty, "call \(number)")
-            // Before the spare is put the snapshot is there: what then is forgotten, it is among.
+            // If the prune comes before the put of the spare, the snapshot already exists. The other program then
+            // forgets it, too.
             let calls = store.calls
             if calls.indices.contains(number - 1), calls[number - 1].object.hasPrefix("records/") { return }
             for _ in 0..<2 {
@@ -34,13 +35,13 @@ import Testing
                 let target = try MemoryBench.restore(repository, try #require(report.snapshot))
                 #expect(target.items == Beside.tree(3).expected, "call \(number)")
                 #expect(try MemoryBench.check(repository).report.isClean, "call \(number)")
-                // What comes next finds everything it needs.
+                // The next prune finds everything that it needs.
                 let rest = try repository.snapshots().readable.count
                 try Beside.prune(base, keeping: [rest - 1])
             }
         }
         #expect(calls > 20)
-        // Where all else was forgotten some runs had to store again what they had counted on.
+        // If all other snapshots were forgotten, some runs must store blobs again on which they had relied.
         if places.isEmpty { #expect(repetitions.withLock { $0 } > 0) }
     }
 
@@ -50,7 +51,7 @@ import Testing
         ) { number, store, _ in
             let repository = try MemoryBench.open(store)
             let snapshot = try repository.snapshots().readable
-            // The snapshot that stays is looked for where the others may be gone already.
+            // Looks for the snapshot that stays. The others may already be gone.
             let kept = try #require(snapshot.first { snapshot.count == 1 || $0.id == snapshot[1].id })
             let log = RestoreLog()
             let target = try MemoryBench.restore(repository, kept, log)
@@ -77,7 +78,7 @@ import Testing
                 }
             }
             #expect(report.isClean && found.isEmpty, "call \(number): \(found)")
-            // It looked at what there was, before or after.
+            // The check saw all snapshots, from before or after the prune.
             #expect([3, places.count].contains(report.snapshots), "call \(number)")
             #expect((report.packs == 0) == (report.snapshots == 0), "call \(number)")
             #expect((report.verifiedPacks == 0) == (depth == .structure || report.packs == 0))
@@ -86,7 +87,8 @@ import Testing
         #expect(calls > 70)
     }
 
-    /// The oldest snapshot's own pack of chunks, in which nothing becomes unused when the others go.
+    /// Damages a chunk pack that only the oldest snapshot uses completely. Nothing in it becomes unused when the others
+    /// go.
     private static func damage(_ objects: inout [ObjectKey: [UInt8]]) throws -> ObjectKey {
         let repository = try MemoryBench.open(MemoryStore(objects))
         let oldest = try #require(try repository.snapshots().readable.first)
@@ -105,7 +107,7 @@ import Testing
             let named = events.compactMap { if case .damage(let object, _) = $0 { object } else { nil } }
             #expect(Set(named) == [damaged.description], "call \(number)")
             #expect(report.damagedObjects == 1, "call \(number)")
-            // In one snapshot, in all three, or in two of which one was forgotten in time.
+            // One snapshot, all three, or two of which one was forgotten before the check read it.
             #expect((1...3).contains(report.affectedSnapshots), "call \(number)")
             #expect(report.affectedFiles == report.affectedSnapshots, "call \(number)")
         }

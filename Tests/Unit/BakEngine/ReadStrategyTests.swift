@@ -1,4 +1,4 @@
-// How many files are read at once, and in which order, by what they lie on.
+// The number of files that a backup reads at the same time, and their order. Both depend on the medium.
 
 import BakCore
 import BakEngine
@@ -14,7 +14,7 @@ private final class WatchedTree: ForwardingTree, @unchecked Sendable {
     private let monitor = Monitor()
     private var reading = 0
     private var mostReading = 0
-    /// The number of readers to wait for. After a reader has waited in vain, no other one waits.
+    /// The number of simultaneous readers to wait for. If a reader has waited in vain, no later reader waits.
     private var awaited: Int
 
     init(_ base: any SourceTree, on medium: SourceMedium, awaiting readers: Int = 0) {
@@ -22,7 +22,7 @@ private final class WatchedTree: ForwardingTree, @unchecked Sendable {
         super.init(base)
     }
 
-    /// The most files that were read at the same time.
+    /// The largest number of files that were read at the same time.
     var most: Int { monitor.locked { mostReading } }
 
     override func open(_ path: [UInt8]) throws(SourceError) -> any SourceFile {
@@ -44,7 +44,8 @@ private final class WatchedTree: ForwardingTree, @unchecked Sendable {
                 tree.reading += 1
                 tree.mostReading = max(tree.mostReading, tree.reading)
                 tree.monitor.signalAll()
-                // Until all have come that should, and a little longer for those that may not.
+                // Wait until all expected readers have come, and then a little longer, so that a surplus reader would
+                // be seen.
                 for _ in 0..<100 where tree.mostReading < tree.awaited {
                     tree.monitor.wait(milliseconds: 100)
                 }
@@ -58,7 +59,7 @@ private final class WatchedTree: ForwardingTree, @unchecked Sendable {
 }
 
 @Suite struct ReadStrategyTests {
-    /// Files whose inodes go the other way than their names, in one folder.
+    /// Returns files in one folder whose inode numbers have the opposite order of their names.
     private static func tree(_ count: Int) -> FakeTree {
         let random = SeededRandom(seed: 5)
         return FakeTree(

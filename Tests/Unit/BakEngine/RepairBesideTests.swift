@@ -1,4 +1,5 @@
-// A whole repair between any two calls of a backup on the store, and a whole backup between any two of a repair.
+// A whole repair runs between any two calls of a backup on the store. A whole backup runs between any two calls of a
+// repair.
 
 import BakCore
 import BakEngine
@@ -11,18 +12,18 @@ import TestSupport
 import Testing
 
 @Suite struct RepairBesideTests {
-    /// What is wrong with the repository.
+    /// The damage to the repository.
     enum Damage: String, CaseIterable {
-        /// An index segment is gone: nothing is lost.
+        /// An index segment is lost. No content is lost.
         case lostSegment
-        /// A bit of a pack of chunks has changed: one chunk is lost.
+        /// A bit in a chunk pack has changed. One chunk is lost.
         case changedChunk
-        /// A pack's own list of blobs is damaged, and nothing else.
+        /// Only a pack's own list of blobs is damaged.
         case changedFooter
-        /// A pack of chunks is gone.
+        /// A chunk pack is lost.
         case lostPack
 
-        /// Damages the first snapshot, which all others count on.
+        /// Damages the first snapshot, on whose packs all others rely.
         func strike(_ objects: inout [ObjectKey: [UInt8]]) throws {
             let repository = try MemoryBench.open(MemoryStore(objects))
             let oldest = try #require(try repository.snapshots().readable.first)
@@ -31,7 +32,7 @@ import Testing
             let key = ObjectNames.pack(pack.id)
             switch self {
             case .lostSegment: objects[ObjectNames.indexSegment(oldest.id)] = nil
-            case .changedChunk: objects[key]![400] ^= 1  // in what all generations have
+            case .changedChunk: objects[key]![400] ^= 1  // in the chunk of all generations
             case .changedFooter: objects[key]![Int(pack.size) - 40] ^= 1
             case .lostPack: objects[key] = nil
             }
@@ -75,7 +76,7 @@ import Testing
         return target.items == expected
     }
 
-    /// All that there was at first is whole, once what the sources have has been stored again.
+    /// Backs up all generations again. Then expects that all original snapshots are complete.
     private static func expectHealed(_ base: MemoryStore, _ originals: [ID128], _ what: String) throws {
         for kind in [Repair.index, .packs] { _ = try repair(base, kind) }
         for generation in 0..<3 { _ = try backup(base, generation) }
@@ -106,7 +107,8 @@ import Testing
             let snapshot = try #require(report.snapshot)
             let isWhole = try Self.restores(base, snapshot.id, 3)
             wholeRuns += isWhole ? 1 : 0
-            // The last calls put the commit record and its spare: a repair that comes after that was not there in time.
+            // The last calls put the commit record and its spare. A repair after these calls came too late for the
+            // backup.
             let cameInTime = store.calls.count > number
             let mayLack = damage.losesContent && (!cameInTime || damage == .changedChunk && kind == .index)
             #expect(isWhole || mayLack, "\(damage) \(kind), call \(number)")
@@ -118,7 +120,7 @@ import Testing
         #expect(wholeRuns > 10 || damage == .changedChunk && kind == .index)
     }
 
-    /// Both find something to do: a damaged pack, and one that no index names.
+    /// Each repair has work to do: there is a damaged pack, and a pack that no index names.
     @Test func aRepairOfPacksTakesNothingFromARepairOfTheIndex() throws {
         let (objects, originals) = try Self.prepared(.changedFooter)
         let interrupted = MemoryStore(objects)
@@ -136,7 +138,7 @@ import Testing
         ) { number, store, base in
             let (report, _) = try Self.repair(store, .packs)
             #expect(report.damagedPacks == 1 && report.lostBlobs == 0, "call \(number)")
-            // The pack that was damaged may be named again, and no pack that is gone.
+            // The index may name the damaged pack again, but never a pack that is gone.
             let (check, events) = try MemoryBench.check(try MemoryBench.open(base))
             #expect(check.damagedObjects <= 1 && check.affectedFiles == 0, "call \(number)")
             let missing = events.filter {

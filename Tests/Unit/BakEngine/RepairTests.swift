@@ -8,8 +8,8 @@ import TestBench
 import TestSupport
 import Testing
 
-/// Every object of a small repository deleted, cut or changed: the repairs bring back what is not lost, the next
-/// backup of the same source the rest, and no wrong byte is ever restored.
+/// Every object of a small repository is deleted, cut or changed. Repairs bring back everything that is not lost. The
+/// next backup of the same source brings back the rest. No restore ever returns a wrong byte.
 @Suite struct RepairTests {
     private static func tree(_ generation: Int) -> FakeTree {
         let random = SeededRandom(seed: 21)
@@ -30,7 +30,7 @@ import Testing
         return bench
     }
 
-    /// What the three repairs said.
+    /// The results of the three repairs.
     private struct Outcome {
         var reports: [RepairReport] = []
         var lost: Set<String> = []
@@ -58,7 +58,7 @@ import Testing
             }
         }
         for kind in kinds {
-            // What one repair found lost the next may find again.
+            // A repair may find blobs that the previous repair reported lost, so only the last report counts.
             outcome.withLock { $0.lost = [] }
             let report =
                 switch kind {
@@ -71,7 +71,7 @@ import Testing
         return outcome.withLock { $0 }
     }
 
-    /// Restores; files that come back wrong are recorded as issues.
+    /// Restores a snapshot and returns its items. Records an issue for each item that is wrong.
     private static func restored(
         _ repository: Repository, _ snapshot: CommitRecord, _ expected: [[UInt8]: MemoryTarget.Item],
         _ what: String
@@ -84,17 +84,17 @@ import Testing
         return target.items
     }
 
-    /// Repairs a damaged store and looks at all that must hold then.
+    /// Repairs a damaged store, and checks everything that must then hold.
     private func judge(
         _ objects: [ObjectKey: [UInt8]], _ originals: [CommitRecord], changed: ObjectKey, _ what: String
     ) throws {
         let store = MemoryStore(objects)
         let repository = try MemoryBench.open(store)
         let outcome = try Self.repair(repository)
-        // Only added to: whatever was there is there still.
+        // A repair only adds objects. It changes no object that exists.
         let after = store.contents
         for (key, bytes) in objects where after[key] != bytes {
-            // Of a record and its spare the damaged one is made anew.
+            // The exception is a damaged commit record or a damaged spare, which the repair makes again from the other.
             if key != changed || !["records/", "snapshots/"].contains(where: key.description.hasPrefix) {
                 Issue.record("\(what): \(key) was changed")
             }
@@ -103,7 +103,7 @@ import Testing
             let expected = Self.tree(generation).expected
             guard let snapshot = try? repository.snapshot(original.id) else { continue }
             let items = Self.restored(repository, snapshot, expected, what)
-            // What is not there is named, as a file or as its snapshot.
+            // Each missing file must be reported, by its own path or by its snapshot.
             for path in expected.keys where items[path] == nil {
                 let name = "\(original.id) \(String(decoding: path, as: UTF8.self))"
                 let isNamed = outcome.lost.contains(name) || outcome.lost.contains("\(original.id)")
@@ -123,13 +123,13 @@ import Testing
             }
         }
         try heal(store, repository, originals, what)
-        // Nothing but packs and what lies in them loses anything for good, and nothing is repaired twice.
+        // No object but a pack loses anything for good. A second repair has nothing to do.
         let second = try Self.repair(try MemoryBench.open(store), [.index, .packs])
         let isDone = second.reports.allSatisfy { !$0.wasNeeded }
         #expect(isDone, "\(what): the second repair has something to do")
     }
 
-    /// Backs up all generations again: everything that snapshots refer to must be there then.
+    /// Backs up all generations again. Everything to which the snapshots refer must then exist.
     private func heal(
         _ store: MemoryStore, _ repository: Repository, _ originals: [CommitRecord], _ what: String
     ) throws {
@@ -206,7 +206,7 @@ import Testing
         let report = try Self.repair(repository, [.index]).reports[0]
         #expect(report.foundBlobs == dry.foundBlobs && report.lostBlobs == 0 && report.isWhole)
         #expect(try MemoryBench.check(repository).report.isClean)
-        // The decision holds for a prune as well, which then finds nothing to do.
+        // The repair's decision also counts for a prune, which then finds nothing to do.
         let pruned = try Prune(repository, host: "h", program: "p").run()
         #expect(pruned.deletedPacks == 0)
         #expect(try MemoryBench.check(repository).report.isClean)
@@ -217,7 +217,7 @@ import Testing
         var objects = bench.store.contents.filter { !$0.key.description.hasPrefix("index/") }
         for key in objects.keys where key.description.hasPrefix("packs/") {
             objects[key]![objects[key]!.count - 60] ^= 1
-            // The header as well: what kind of pack it is has to be found out.
+            // The header is damaged, too, so the repair must find out the kind of the pack.
             objects[key]![20] ^= 1
         }
         let repository = try MemoryBench.open(MemoryStore(objects))
@@ -254,22 +254,21 @@ import Testing
             #expect(!copy.isComplete && copy.root == original.root && copy.counters.files == 5)
             let isRight = try MemoryBench.restore(repository, copy).items == Self.tree(generation).expected
             #expect(isRight)
-            // A second time the same snapshot is named.
+            // A second repair returns the same new snapshot.
             #expect(try Self.repair(repository, [.snapshots]).replaced[original.id] == copy.id)
             try repository.forget([original.id], host: "h", program: "p")
             #expect(try MemoryBench.check(repository).report.isClean)
         }
     }
 
-    /// What becomes of a commit record, by the name of it.
+    /// The kinds of damage to a commit record, with their names.
     private static let recordDamages: [(String, @Sendable ([UInt8]) -> [UInt8]?)] = [
         ("deleted", { _ in nil }), ("emptied", { _ in [] }), ("cut short", { Array($0.prefix(60)) }),
         ("cut to a tombstone's length", { Array($0.prefix(96)) }), ("cut by a byte", { $0.dropLast() }),
         ("changed", { bytes in bytes.enumerated().map { $0.offset == 120 ? $0.element ^ 1 : $0.element } }),
     ]
 
-    /// A record that is damaged or gone comes back by its spare, as it was, whether or not a prune has been there
-    /// since.
+    /// The spare brings back a record that is damaged or lost, exactly as it was. This also works after a prune.
     @Test(arguments: [false, true])
     func aRecordComesBackByItsSpare(isPruned: Bool) throws {
         let bench = try Self.prepared()
@@ -321,7 +320,7 @@ import Testing
         _ = try Prune(repository, options, host: "h", program: "p").run()
     }
 
-    /// What cannot be brought back is not called so, and what is advised helps.
+    /// A check does not promise to bring back a snapshot that is lost. The commands that it advises help.
     @Test func noRepairIsAdvisedThatCannotHelp() throws {
         let bench = try Self.prepared()
         let all = try bench.repository.snapshots().readable
@@ -346,7 +345,7 @@ import Testing
         }
     }
 
-    /// A decision that cannot be read does not make what it stood for missing.
+    /// If a decision is unreadable, the sessions that it counts do not count as missing.
     @Test func whatADamagedDecisionStandsForIsNotCalledMissing() throws {
         let bench = try Self.prepared()
         try bench.repository.forget([bench.repository.snapshots().readable[0].id], host: "h", program: "p")
@@ -362,7 +361,8 @@ import Testing
         #expect(try MemoryBench.check(repository).report.isClean)
     }
 
-    /// A pack that a repair has dropped does not come back by its own list of blobs, and its return is not advised.
+    /// A repair has dropped a pack from the index. The pack's own list of blobs does not bring it back, and the check
+    /// does not advise to do so.
     @Test func whatWasDroppedStaysDropped() throws {
         let bench = try Self.prepared()
         var objects = bench.store.contents
@@ -377,7 +377,8 @@ import Testing
         #expect(try MemoryBench.check(repository).report.affectedFiles == before.affectedFiles)
     }
 
-    /// What was carried out and changed nothing more is not advised again; what is advised instead ends it.
+    /// The check does not advise a command again that has changed nothing. The command that it advises instead ends the
+    /// advice.
     @Test func noRepairIsAdvisedForEver() throws {
         let bench = try Self.prepared()
         let last = try #require(bench.repository.snapshots().readable.last).id
@@ -429,7 +430,7 @@ import Testing
     }
 
     @Test func aGoodCopyWinsOverADamagedOne() throws {
-        // Two runs that did not know of each other stored the same.
+        // Two backups that did not know of each other stored the same content.
         let bench = try MemoryBench()
         let tree = Self.tree(0)
         let first = try BackupSession(bench.repository, host: "h", program: "p")

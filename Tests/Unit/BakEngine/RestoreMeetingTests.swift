@@ -1,5 +1,6 @@
-// Folders of a snapshot that a target takes for one, restored again and again: what an entry has put there stays its
-// own, only real meetings are refused, and nothing of another entry or of the user's is replaced.
+// Snapshots whose paths meet at the target, because the target treats different names as the same. The snapshots are
+// restored again and again. An item keeps the content of the entry that made it. Only entries that really meet are
+// refused. A restore never replaces another entry's item, and replaces the user's items only as its mode says.
 
 import BakCore
 import BakFormat
@@ -13,7 +14,7 @@ import Testing
 @testable import BakEngine
 
 @Suite struct RestoreMeetingTests {
-    /// A way in which a target takes names for one, and the spellings of a name that it does so with.
+    /// A way in which a target treats names as the same, with spellings that it treats as the same.
     struct Folding: Sendable, CustomTestStringConvertible {
         var testDescription: String
         var spellings: @Sendable (String) -> [String]
@@ -57,7 +58,7 @@ import Testing
         ).run(request)
     }
 
-    /// Folders and files, links and special files of few names and many spellings, nested.
+    /// Returns nested folders, files, links and special files that have few names and many spellings.
     private func tree(_ folding: Folding, _ random: inout SeededRandom, hasLinks: Bool) -> FakeTree {
         var entries: [FakeEntry] = []
         var seen: Set<String> = []
@@ -83,7 +84,7 @@ import Testing
         return FakeTree(entries.sorted { PathOrder.precedes($0.path, $1.path) })
     }
 
-    /// What of a tree stands at a target: an entry that was restored must.
+    /// Expects that the log mentions every entry, and that each restored entry is at the target.
     private func expect(_ tree: FakeTree, _ log: RestoreLog, in target: PickyTarget, _ comment: Comment) {
         let (restored, failed) = (log.restored, log.failed)
         for entry in tree.entries {
@@ -97,8 +98,8 @@ import Testing
         }
     }
 
-    /// What could not be restored is what could not the first time, but for links that a medium refuses: at their names
-    /// something else may stand by now, and stay.
+    /// Expects that the same entries failed as at the first time. The exception is a link that the medium refuses:
+    /// another item may have its name by now, and then the link counts as kept.
     private func expectSame(_ tree: FakeTree, _ log: RestoreLog, as first: RestoreLog, _ comment: Comment) {
         let links = tree.entries.filter { $0.stat.type == .symlink }.map(\.path)
         #expect(log.failed == first.failed.subtracting(log.kept.intersection(links)), comment)
@@ -130,10 +131,10 @@ import Testing
                 expectSame(tree, log, as: first, "\(comment), turn \(turn): \(log.failures)")
                 expect(tree, log, in: target, comment)
                 #expect(target.inner.items.filter { $0.key != [1] } == whole, "\(comment), turn \(turn)")
-                // Something of the user's.
+                // An item of the user's.
                 target.inner.set([1], .file([9]))
             }
-            // What the user has changed is replaced or stays as the mode says, and by no other entry.
+            // A file that the user has changed is replaced or kept, as the mode says. It never becomes another entry.
             for (path, item) in whole { if case .file = item { target.inner.set(path, .file([])) } }
             let log = RestoreLog()
             _ = try restore(bench, snapshot, to: target, mode, log)
@@ -158,7 +159,7 @@ import Testing
                 let log = RestoreLog()
                 _ = try restore(bench, snapshot, to: target, mode, log)
                 expect(tree, log, in: target, "seed \(seed), turn \(turn)")
-                // Further names come last, so that at first another entry may have been there before one.
+                // A restore makes further names of a file last. So at first, another entry may have taken such a name.
                 if turn >= 3 {
                     #expect(target.inner.items == stable?.items, "seed \(seed), turn \(turn)")
                     #expect(log.failed == stable?.failed, "seed \(seed), turn \(turn): \(log.failures)")
@@ -173,7 +174,8 @@ import Testing
         for seed in UInt64(0)..<6 {
             var random = SeededRandom(seed: seed)
             var tree = tree(Self.foldings[0], &random, hasLinks: false)
-            // Content in packs comes in when a thread has it, not when the entry is met.
+            // The content is in packs. A thread writes it when it has loaded it, which may be after later entries were
+            // handled.
             tree = FakeTree(
                 tree.entries.map { entry in
                     guard entry.stat.type == .regular else { return entry }
@@ -232,7 +234,8 @@ import Testing
     }
 
     @Test func longListsOfOthersAreReadInPart() throws {
-        // More entries beneath a folder of the other than are read to pass over them, and segments' bounds in between.
+        // Beneath one folder there are more entries than the reader passes over one by one, and there are bounds of
+        // segments between them.
         let bench = try HostileManifest()
         let inner = (0..<9000).map { bench.entry("IMG/m/f\(10000 + $0)", .regular) }
         let snapshot = try bench.commitLong(

@@ -1,5 +1,5 @@
-// Targets that take two names for one, or refuse some entries: nothing is replaced by another entry, what can come back
-// does, and what cannot is named.
+// Targets that treat two names as the same, or that refuse some entries. No entry replaces another entry's item. Every
+// entry that can be restored is restored, and every other entry is named.
 
 import BakCore
 import BakFormat
@@ -26,7 +26,8 @@ import Testing
         ).run(request)
     }
 
-    /// Cases: by letters, by composition, by a short name, and by a folding that nothing here knows of.
+    /// Names that differ in case, in the composition of a character, as a short name and a long one, or in a way that
+    /// the program does not know.
     static let foldings: [(String, String, @Sendable (String) -> String)] = [
         ("IMG.JPG", "img.jpg", { $0.lowercased() }),
         ("cafe\u{301}", "caf\u{e9}", { $0.hasSuffix("cafe\u{301}") ? $0.dropLast(4) + "caf\u{e9}" : $0 }),
@@ -52,13 +53,13 @@ import Testing
         for turn in 0..<3 {
             let log = RestoreLog()
             let report = try restore(bench, snapshot, to: target, mode, log)
-            // Two files, the file in the folder that is one with another, and that folder itself.
+            // Two files; a folder that meets another folder; and the file in that folder.
             #expect(report.failed == 4, "turn \(turn): \(log.failures)")
             #expect(target.inner.items[fold(bytes(one))] == .file([1, 1]))
             #expect(target.inner.items[fold(bytes("zz/" + one))] == .file([3]))
             #expect(target.inner.items[fold(bytes("zz\(one)/x"))] == .file([5]))
             #expect(target.inner.items[fold(bytes("zz\(two)/y"))] == .file([7]))
-            // Something of another's in the top, so that nothing in it is new.
+            // An item of the user's in the top folder, so that the top folder does not count as new.
             target.inner.set(bytes("stranger"), .file([9]))
         }
     }
@@ -153,12 +154,14 @@ import Testing
                 if made == "link" { links.withLock { $0 += 1 } }
                 return nil
             })
-            // What stands there already: what the target kept, or something else of the user's, which may look like it.
+            // The item that is already there. It may be one that the target kept, or the user's own file, which may
+            // look the same.
             target.inner.set(bytes("a"), .file(there))
             _ = try restore(bench.bench, snapshot, to: target, mode)
             #expect(target.inner.items[bytes("b")] == .file([1]))
         }
-        // Never to something else: that file is replaced before, or the name is one of its own.
+        // The restore never makes a link to the user's file. It either replaces that file first, or makes a file of its
+        // own.
         #expect(links.withLock { $0 } == (mode == .always ? 3 : mode == .ifChanged ? 2 : 1))
     }
 
@@ -235,7 +238,7 @@ import Testing
         #expect(try miss("", ["cafe\u{301}.png"]).1 == bytes("d/Café.png"))
         #expect(try miss("D").1 == bytes("d"))
         #expect(try miss("x").0?.path == bytes("x"))
-        // What is there and left out is not told as missing, nor by its own name.
+        // Entries that exist but are excluded are not reported as missing, and no similar name is suggested.
         for (includes, excludes) in [(["*.jpg"], ["*.jpg"]), (["d/one.jpg"], ["d"])] {
             let hidden = try miss("", includes, excludes)
             #expect(hidden.0?.isLeftOut == true && hidden.0?.isEverything == true && hidden.1 == nil)
@@ -279,7 +282,7 @@ import Testing
                 #expect(
                     stat.mtime.cut(like: there.mtime) == there.mtime || step == 1,
                     "step \(step)")
-                // A step earlier is another file.
+                // A file whose time is one step earlier is another file.
                 var earlier = there
                 earlier.mtime.seconds -= max(1, step / 1_000_000_000)
                 #expect(

@@ -1,4 +1,5 @@
-// What a restore counts while it runs: every byte of every file once, however the file comes to its place.
+// The counters of a restore while it runs. They count every byte of every file once, whether it is written, copied or
+// kept.
 
 import BakCore
 import BakEngine

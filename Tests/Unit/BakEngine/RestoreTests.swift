@@ -18,7 +18,7 @@ import Testing
         touch -d '2001-01-01' a a/b a/b/c d
         """
 
-    /// Restores with a filter and returns the report; nothing beneath the source's folder is stripped off.
+    /// Restores with a filter. Returns the report. The paths beneath the source folder stay as they are.
     private func restore(
         _ bench: Workbench, to name: String, sub: String = "", _ log: RestoreLog = RestoreLog(),
         _ change: (inout RestoreRequest) -> Void = { _ in },
@@ -108,7 +108,7 @@ import Testing
             let bench = try Workbench()
             try bench.shell("printf new > changed && printf new > same && touch -d '2010-01-01' changed same")
             try bench.backup()
-            // One differs and is newer, the other only in its bytes, which no rule but "always" looks at.
+            // One file differs and is newer. The other differs only in its bytes, which only the rule "always" notices.
             let out = bench.folder + "/out"
             #expect(
                 system(
@@ -128,7 +128,7 @@ import Testing
         #expect(system("mkdir -p \(out)/nothing/inner && printf file > \(out)/a") == 0)
         let log = RestoreLog()
         let report = try restore(bench, to: "out", log)
-        // The folder where a file goes; the file where a folder goes, with the five entries beneath it.
+        // A folder is in a file's place. A file is in a folder's place, and the folder has five entries beneath it.
         #expect(report.failed == 7, "\(log.failures)")
         #expect(try names(out).isSuperset(of: ["nothing/inner", "a", "d/four", "zlink"]))
     }

@@ -1,5 +1,5 @@
-// A restore goes in windows: one is carried out while the next is planned. However many there are, everything
-// comes back, and nothing is looked for in a folder that the restore has made itself.
+// A restore handles its entries in windows: it plans the next window while it carries out the present one. Whatever the
+// number of windows, everything is restored. In a folder that it has made itself, the restore looks for nothing.
 
 import BakCore
 import BakEngine
@@ -36,7 +36,7 @@ import Testing
         let report = try Restore(bench.repository, index: index, to: target, onEvent: log.note).run(request)
         #expect(target.items == Self.tree().expected)
         #expect(report.files == 180 && log.failures.isEmpty)
-        // The second pass looks at each of the seven folders before it sets its metadata.
+        // The restore stats each of the seven folders once, in its second pass, before it sets the folder's metadata.
         #expect(target.statCount == 7)
     }
 
@@ -52,7 +52,8 @@ import Testing
         let report = try Restore(bench.repository, index: index, to: target).run(request)
         #expect(report.files == 179 && report.kept == 1)
         #expect(target.items[Array("s/3/12".utf8)] == .file([1]))
-        // Each folder is looked at once for its number, as it lies in one that was there, and once before its metadata.
+        // Each folder lies in a folder that existed before, so the restore stats it once for its inode number, and once
+        // before it sets the metadata.
         #expect(target.statCount == 30 + 7 + 7)
     }
 
@@ -64,7 +65,7 @@ import Testing
         request.filesTogether = 7
         let sound = MemoryTarget()
         _ = try Restore(bench.repository, index: index, to: sound).run(request)
-        // Beside the one at the end there was one while windows were still to come.
+        // Besides the sync at the end, there was one while windows were still to come.
         #expect(sound.syncCount > 1)
         for failing in 1...2 {
             let target = MemoryTarget(failingSync: failing)

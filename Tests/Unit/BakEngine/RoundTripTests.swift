@@ -10,7 +10,7 @@ import TestSupport
 import Testing
 
 @Suite struct RoundTripTests {
-    /// Files of every kind that needs no privilege, with awkward names.
+    /// Makes items of every type that needs no privilege, with awkward names.
     private static let makeTree = """
         mkdir -p a/b/c a-b 'with space' empty && printf '' > nothing && printf x > a/one
         noise 512 > a/inline && noise 513 > a/chunked
@@ -36,7 +36,7 @@ import Testing
         #expect(log.failures.isEmpty)
         let differences = try bench.differences(bench.folder + "/source", target)
         #expect(differences.isEmpty)
-        // The hole is a hole again.
+        // The restored file has its hole.
         let holes = try FileTree(roots: [Array((target + "/holes").utf8)])
         var allocated: UInt64 = 0
         try holes.walk { event in
@@ -55,7 +55,7 @@ import Testing
         let second = try bench.backup()
         #expect(second.counters.readBytes == 0)
         #expect(second.counters.unmodifiedFiles == first.counters.files)
-        // Nothing new, but for the folder that all tests share, whose times may have changed.
+        // Nothing is new except perhaps the folder that all tests share, because its times may have changed.
         #expect(second.counters.addedBlobs <= 2)
         #expect(try bench.storedBytes - before < before / 1000 + 16384)
     }
@@ -73,7 +73,7 @@ import Testing
             cp -a . ../after
             """)
         let second = try bench.backup()
-        // The renamed photo is read and found to be known; the text shares most of its chunks.
+        // The backup reads the renamed photo and finds all its chunks stored. The text shares most of its chunks.
         #expect(second.counters.addedBytes < 100_000)
         let old = try bench.restore("latest~1", to: "old")
         #expect(try bench.differences(bench.folder + "/before", old).isEmpty)
@@ -120,7 +120,8 @@ import Testing
         let seen = Mutex(0)
         let counted = EventLog()
         let files = try FileTree(roots: [Array((bench.folder + "/source").utf8)])
-        // The last third in the walk's order is not read before the first half has come to the pipeline's end.
+        // The last third of the files, in the walk's order, is not read before the first half has passed through the
+        // pipeline.
         let tree = MeddledTree(files) { path, _ in
             guard PathOrder.precedes(Array((bench.folder + "/source/f35").utf8.dropFirst()), path) else {
                 return
@@ -176,8 +177,8 @@ import Testing
         #expect(dry.snapshot == nil)
         let real = try bench.backup()
         #expect(real.counters.addedBytes > 2_600_000)
-        // The folders above the source are in the manifest too, and others may write to them meanwhile: their
-        // times then take some bytes more or less.
+        // The manifest also has the folders above the source. Other programs may write to them meanwhile, and their
+        // changed times then need a few bytes more or less.
         let difference = Int(dry.counters.addedBytes) - Int(real.counters.addedBytes)
         #expect(abs(difference) < 32)
         #expect(dry.counters.files == real.counters.files)

@@ -1,4 +1,4 @@
-// What the threads of one run share: the first failure, the wish to stop, the queues and the counters.
+// The state that the threads of one run share: the first failure, the request to stop, the queues and the counters.
 
 import BakCore
 import Synchronization
@@ -54,7 +54,7 @@ import Testing
         let jobs = (0..<400).map { FileJob(path: Array("f\($0)".utf8), inode: UInt64($0), recorded: nil) }
         let worker = Thread {
             for start in stride(from: 0, to: jobs.count, by: 8) {
-                // One without a result was dropped.
+                // A job without a result counts as dropped.
                 flow.complete(Array(jobs[start..<start + 8]), Array(repeating: .dropped, count: 7))
             }
         }
@@ -97,7 +97,7 @@ import Testing
             for _ in 0..<1000 {
                 backup.update { $0.files += 1 }
                 restore.update { $0.processedBytes.add(3) }
-                // Whoever shows the progress reads beside it.
+                // The thread that shows the progress reads the counters at the same time.
                 _ = (backup.current.files, restore.report.processedBytes)
             }
         }

@@ -1,5 +1,5 @@
-// Two sessions of one process on one folder. The files that one of them staged are lost; the other one's snapshot is
-// whole.
+// Two sessions of one process write to one folder. The staged files of one session are lost. The snapshot of the other
+// is complete.
 
 import BakCore
 import BakFormat
@@ -30,7 +30,7 @@ import Testing
                     path: Array("s".utf8), stat: stat, attributes: FileAttributes(),
                     content: .extents([.chunk(chunk)])))
             roots.append(try manifest.storeRoot())
-            // Fills the open pack, so that it goes to the store before the commit.
+            // Fill the open pack, so that it is staged before the commit.
             let random = SeededRandom(seed: UInt64(number))
             for _ in 0..<12 {
                 let noise = random.bytes(100_000)

@@ -1,4 +1,4 @@
-// How often a snapshot that is copied as files has its lists of files decoded.
+// A copy reads a snapshot as a source. These tests count how often this decodes the segments of its manifest.
 
 import BakCore
 import BakFormat
@@ -11,7 +11,8 @@ import Testing
 @testable import BakEngine
 
 @Suite struct SnapshotTreeTests {
-    /// Asks for every entry that a walk meets.
+    /// Walks the snapshot and asks for the attributes of each entry. Returns the number of decodings and of entries
+    /// found.
     private func decodings(of snapshot: CommitRecord, _ repository: Repository) throws -> (Int, found: Int) {
         let tree = try SnapshotTree(snapshot, repository: repository, index: try BlobIndex(repository))
         var found = 0
@@ -27,7 +28,7 @@ import Testing
         (0..<count).map { hostile.entry("\(name)\(100_000 + $0)", .directory) }
     }
 
-    /// A segment whose end is damaged is not decoded for each entry before that.
+    /// A segment with a damaged end is decoded only once, not again for each of its entries.
     @Test func aDamagedSegmentIsDecodedOnce() throws {
         let hostile = try HostileManifest()
         let snapshot = try hostile.commit(segments: [
@@ -38,7 +39,7 @@ import Testing
         #expect(decodings == 3 && found == 600)
     }
 
-    /// It costs the copy what is in it, and nothing else.
+    /// A damaged segment costs the copy only the entries in that segment.
     @Test func aDamagedSegmentCostsItsEntries() throws {
         let hostile = try HostileManifest()
         let snapshot = try hostile.commit(segments: [
@@ -57,7 +58,8 @@ import Testing
         #expect(target.items.keys.filter { $0.first != UInt8(ascii: "b") }.count == 6)
     }
 
-    /// Of two segments of which only one fits into memory, both are not decoded for each entry of the first.
+    /// Only one of two large segments fits into memory. Both are still decoded only once, not again for each entry of
+    /// the first.
     @Test func largeNeighboursAreDecodedOnce() throws {
         let hostile = try HostileManifest()
         let snapshot = try hostile.commit(segments: [

@@ -1,4 +1,5 @@
-// Doubts: a path that has none of its files any more, or less than half of them, may be a disk that is not mounted.
+// Doubts: if a path has lost all or more than half of its files, perhaps a disk is not mounted. The snapshot is then in
+// doubt, until a later backup confirms or refutes the doubt.
 
 import BakCore
 import BakEngine
@@ -10,7 +11,7 @@ import TestSupport
 import Testing
 
 @Suite struct SourceDoubtTests {
-    /// So many files in each of the folders; a number below 0 is a folder that cannot be listed.
+    /// Returns a source with a number of files in each folder. A number below 0 makes a folder that cannot be listed.
     private static func tree(_ counts: KeyValuePairs<String, Int>, generation: Int = 0) -> FakeTree {
         var entries: [FakeEntry] = []
         for (folder, count) in counts {
@@ -23,7 +24,7 @@ import Testing
         return FakeTree(entries.sorted { PathOrder.precedes($0.path, $1.path) })
     }
 
-    /// Backs up two paths and says which of them are in doubt.
+    /// Backs up two paths, a and b. Returns the names of those that are in doubt.
     private func doubted(
         _ bench: MemoryBench, _ a: Int, _ b: Int, at time: Int64, generation: Int = 0,
         _ change: (inout BackupRequest) -> Void = { _ in }
@@ -73,7 +74,7 @@ import Testing
                 #expect(try standing(bench) == [2])
                 return bench
             }
-            // Nothing again: that confirms nothing, however often, with or without new snapshots.
+            // The same state again confirms nothing, however often, with or without new snapshots.
             let same = try bench()
             for night in Int64(3)...5 {
                 #expect(try doubted(same, 0, 20, at: night) == "a")
@@ -87,50 +88,50 @@ import Testing
             #expect(try doubted(same, 0, 20, at: 6) { $0.allowsEmpty = true } == "")
             #expect(try standing(same) == [])
             #expect(try doubted(same, 0, 20, at: 7) == "")
-            // Less than half again: it was meant.
+            // The path has less than half of its files, and again. The second backup confirms that this is intended.
             let less = try MemoryBench()
             _ = try doubted(less, 20, 20, at: 1) { $0.archive = archive }
             #expect(try doubted(less, 9, 20, at: 2) == "a")
             #expect(try doubted(less, 9, 20, at: 3) { $0.skipsIfUnchanged = true } == "")
             #expect(try standing(less) == [])
-            // The files are back: the doubt was right.
+            // The files are back, which refutes the doubtful snapshot.
             let back = try bench()
             #expect(try doubted(back, 20, 20, at: 3) == "")
             #expect(try standing(back) == [])
             let all = try back.repository.snapshots().readable
             #expect(SnapshotDoubts(among: all).refuted == [all[1].id])
-            // Some of the files are back: neither.
+            // Only some files are back, which neither confirms nor refutes.
             let some = try bench()
             #expect(try doubted(some, 5, 20, at: 3) == "a")
             #expect(try standing(some) == [2, 3])
             #expect(try doubted(some, 5, 20, at: 4) == "")
             #expect(try standing(some) == [])
-            // The other one is gone, too.
+            // The other path is empty now, too.
             let other = try bench()
             #expect(try doubted(other, 0, 0, at: 3) == "ab")
             #expect(try doubted(other, 0, 0, at: 4) == "ab")
             #expect(try standing(other) == [2, 3, 4])
-            // One that agrees waits for the other.
+            // A path that is confirmed stays in doubt as long as the other path is.
             #expect(try doubted(other, 0, 5, at: 5) == "ab")
             #expect(try doubted(other, 0, 5, at: 6) == "ab")
             #expect(try doubted(other, 20, 5, at: 7) == "")
             #expect(try standing(other) == [])
-            // The other one instead.
+            // The other path is empty instead.
             let instead = try bench()
             #expect(try doubted(instead, 20, 0, at: 3) == "b")
             #expect(try standing(instead) == [2, 3])
-            // The folder cannot even be read: that agrees to nothing.
+            // The folder cannot even be read, so the backup confirms nothing.
             let unread = try bench()
             #expect(try doubted(unread, -1, 20, at: 3) == "a")
             #expect(try standing(unread) == [2, 3])
-            // It is said to be meant.
+            // The user says that the empty folder is intended.
             let meant = try bench()
             #expect(try doubted(meant, 0, 20, at: 3) { $0.allowsEmpty = true } == "")
             #expect(try standing(meant) == [])
         }
     }
 
-    /// What comes back after a doubt need not be read again.
+    /// Files that come back after a doubt need not be read again.
     @Test func whatComesBackIsNotReadAgain() throws {
         for isArchive in [false, true] {
             let bench = try MemoryBench()
@@ -147,7 +148,7 @@ import Testing
         }
     }
 
-    /// Once every snapshot that has the files is forgotten, nothing says any more how many there were.
+    /// When all snapshots with the files are forgotten, nothing shows how many files there were.
     @Test func nothingConfirmsNothingThoughNoOneKnowsBetter() throws {
         let bench = try MemoryBench()
         _ = try doubted(bench, 20, 20, at: 1) { $0.archive = .no }
@@ -187,7 +188,7 @@ import Testing
         #expect(alone.doubts.isEmpty && alone.snapshot?.doubtfulPaths == [])
     }
 
-    /// What a rule leaves out now has not gone, as long as anything is stored.
+    /// Files that a rule excludes are not gone, as long as some files are stored.
     @Test func aRuleThatLeavesOutSomeIsNoDoubt() throws {
         let bench = try MemoryBench()
         try bench.archive(Self.tree(["s": 20]), at: 1) { $0.archive = .no }
@@ -199,7 +200,7 @@ import Testing
         }
     }
 
-    /// An interruption is no doubt, whatever it did not come to.
+    /// An interrupted run causes no doubt, however few files it reached.
     @Test func anInterruptedRunIsNoDoubt() throws {
         for isArchive in [false, true] {
             let bench = try MemoryBench()
@@ -210,14 +211,14 @@ import Testing
                 ) { $0.archive = isArchive ? .yes : .no }
                 #expect(report.doubts.isEmpty)
                 guard report.wasInterrupted, let partial = report.snapshot, isArchive else { continue }
-                // Nothing behind the place of the interruption is called gone.
+                // No file that the walk had not reached counts as gone.
                 let gone = try bench.archived(partial).filter { $0.value.goneSince != nil }
                 #expect(gone.count <= 10)
             }
         }
     }
 
-    /// A moved file has not gone, though its old name has; the names of what has gone are told.
+    /// A moved file is not gone, although its old path is. The backup reports the paths of files that are gone.
     @Test func whatHasGoneIsCountedAndNamed() throws {
         let bench = try MemoryBench()
         try bench.archive(Self.tree(["s": 9]), at: 1) { $0.archive = .no }

@@ -13,7 +13,7 @@ import Testing
         return generator.bytes(5000)
     }()
 
-    /// Backs up, restores, and compares with what should be there.
+    /// Backs up and restores a source, and compares the result with the source, except for the entries in `missing`.
     private func run(
         _ tree: FakeTree, without missing: [String] = [], failures: Int,
         _ change: (inout BackupRequest) -> Void = { _ in }
@@ -144,7 +144,8 @@ import Testing
                     ? ["s", "s/a", "s/mount", "t"] : ["s", "s/a", "s/mount", "t", "t/b", "t/mount"]))
     }
 
-    /// Names of one inode, of which the first is no longer what the walk saw when it is opened.
+    /// Several names of one inode. When the backup opens the first name, the file there is not the one that the walk
+    /// saw.
     @Test func aNameWhoseFirstNameIsGoneOrReplacedIsReadByItself() throws {
         func linked(_ path: String, _ inode: UInt64, _ fault: String? = nil, replaced: Bool = false)
             -> FakeEntry

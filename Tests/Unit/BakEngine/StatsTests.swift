@@ -13,8 +13,8 @@ import Testing
         return random.bytes(count)
     }
 
-    /// Three snapshots: `shared.jpg` is in all, `old.mov` in the first two, `new.mov` in the last; the last has a copy
-    /// of `shared.jpg` under another name.
+    /// Returns three snapshots. `shared.jpg` is in all three, `old.mov` in the first two, and `new.mov` in the last.
+    /// The last also has a copy of `shared.jpg` under another name.
     private static func prepared() throws -> (bench: MemoryBench, snapshots: [CommitRecord]) {
         let bench = try MemoryBench()
         let shared = content(1, 20_000)
@@ -49,7 +49,8 @@ import Testing
         #expect(stats.files == 3 + 4 + 3)
         #expect(stats.bytes == 58_000 + 58_050 + 80_000)
         let chunkBytes = stats.types.reduce(0) { $0 + $1.chunks.rawBytes }
-        // The second snapshot brought no chunk, only a list. The text's chunks are all one content but for the last.
+        // The second snapshot added no chunk, only a manifest. All chunks of the text but the last have the same
+        // content.
         #expect(chunkBytes >= 90_000 + 256 && chunkBytes < 90_000 + 2000)
         #expect(stats.needed.rawBytes == chunkBytes + stats.manifests.rawBytes)
         #expect(stats.missing == 0 && stats.unusedBytes == 0)
@@ -57,11 +58,11 @@ import Testing
         let types = Dictionary(uniqueKeysWithValues: stats.types.map { ($0.type, $0) })
         #expect(Set(types.keys) == ["mov", "jpg", "txt", "dat", ""])
         #expect(types["mov"]?.chunks.rawBytes == 70_000 && types["mov"]?.files == 3)
-        // Its content lies in the list of files.
+        // The small file's content is inline in the manifest.
         let inline = try #require(types[""]).chunks
         #expect(inline.rawBytes == 50 && inline.storedBytes > 0 && inline.blobs == 0)
         #expect(types["mov"]?.bytes == 100_000 && types["txt"]?.files == 2)
-        // What two types share counts for one of them.
+        // A chunk that two types share counts for only one of them.
         #expect((types["jpg"]?.chunks.rawBytes ?? 0) + (types["dat"]?.chunks.rawBytes ?? 0) == 20_000)
         #expect(types["jpg"]?.bytes == 60_000 && types["dat"]?.bytes == 20_000)
     }
@@ -78,7 +79,7 @@ import Testing
             #expect(alone.storedBytes == stats.needed.storedBytes - rest.needed.storedBytes)
             #expect(alone.rawBytes == stats.needed.rawBytes - rest.needed.rawBytes)
             #expect(alone.blobs == stats.needed.blobs - rest.needed.blobs && alone.blobs > 0)
-            // A prune that leaves nothing unused makes the packs smaller by as much.
+            // A prune that leaves nothing unused frees exactly this space.
             var options = PruneOptions()
             options.maxUnused = .bytes(0)
             _ = try Prune(repository, options, host: "h", program: "p").run()

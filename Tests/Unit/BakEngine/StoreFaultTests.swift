@@ -8,7 +8,7 @@ import TestSupport
 import Testing
 
 @Suite struct StoreFaultTests {
-    /// A small tree; an odd generation has other content in a part of it.
+    /// Returns a small source. In odd generations, one file has other content.
     private static func tree(_ generation: Int = 0) -> FakeTree {
         let random = SeededRandom(seed: 9)
         let changed = SeededRandom(seed: UInt64(100 + generation))
@@ -19,7 +19,7 @@ import Testing
         ])
     }
 
-    /// A repository with one snapshot of generation 0.
+    /// Returns a repository with one snapshot of generation 0.
     private static func prepared() throws -> [ObjectKey: [UInt8]] {
         let bench = try MemoryBench()
         try bench.backup(tree())
@@ -30,7 +30,7 @@ import Testing
         try Backup(try MemoryBench.open(store), of: tree).run(MemoryBench.request())
     }
 
-    /// Every snapshot of a store restores as one of the given generations, and the check finds nothing.
+    /// Expects that every complete snapshot restores as one of the given generations, and that a check finds nothing.
     private func expectWhole(_ objects: [ObjectKey: [UInt8]], generations: Int, _ what: String) throws {
         let repository = try MemoryBench.open(MemoryStore(objects))
         let expected = (0..<generations).map { Self.tree($0).expected }
@@ -58,7 +58,7 @@ import Testing
                 let target = try MemoryBench.restore(try MemoryBench.open(store), snapshot)
                 #expect(target.items == Self.tree(1).expected, "call \(number)")
             }
-            // The next run needs no repair.
+            // The next backup works without a repair.
             _ = try Self.backup(store, Self.tree(1))
             try expectWhole(store.contents, generations: 2, "call \(number): \(faulty.calls[number - 1])")
             number += 1
@@ -74,7 +74,7 @@ import Testing
             let last = number
             let faulty = FaultyStore(store) { _, mutating, _ in mutating > last ? .lostData : nil }
             let report = try? Self.backup(faulty, Self.tree(1))
-            // What a crash leaves does not hold what was only staged.
+            // After a crash, staged objects are gone.
             let left = store.contents
             try expectWhole(left, generations: 2, "after \(number) mutating calls")
             let next = MemoryStore(left)
@@ -109,9 +109,9 @@ import Testing
         let faulty = FaultyStore(store)
         let report = try Self.backup(faulty, Self.tree())
         #expect(report.counters.unmodifiedFiles == 4)
-        // The configuration 2; session, four lists and a segment 7; the parent's record and manifest 5; a look at
-        // each of the two packs that it refers to; the spares and the newest round 2; what is forgotten, once more;
-        // the commit and its spare 3.
+        // 2 for the configuration; 7 for the session, four listings and a segment; 5 for the parent's record and
+        // manifest; 2 for the sizes of the two packs that it refers to; 2 for the spares and the newest round; 1 to
+        // list the forgotten snapshots again; 3 for the commit and its spare.
         #expect(faulty.calls.count <= 22, "\(faulty.calls.map { "\($0.operation) \($0.object)" })")
         #expect(!faulty.calls.contains { $0.operation == "stage" })
     }
@@ -142,7 +142,7 @@ import Testing
                 _ = try MemoryBench.restore(try MemoryBench.open(faulty), snapshot, log, to: target)
                 #expect(target.items == expected || !log.failures.isEmpty)
             } catch {
-                // The store's failure, or what cannot be read for it.
+                // The error is the store's own, or says that data cannot be read because of it.
                 let isKnown = error is StoreError || error is CorruptionError || error is MissingBlobError
                 #expect(isKnown, "call \(number): \(error)")
             }

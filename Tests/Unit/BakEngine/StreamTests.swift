@@ -1,4 +1,4 @@
-// A source whose size is not known before it is read, and what progress counts of any source.
+// A source whose size is unknown until it is read; and the progress of any source.
 
 import BakCore
 import BakEngine
@@ -10,7 +10,7 @@ import TestBench
 import TestSupport
 import Testing
 
-/// One file that is a stream. It fails at an offset, if one is given.
+/// A source with one file that is a stream. Reading fails at the offset `failsAt`, if there is one.
 private final class StreamTree: SourceTree {
     let content: [UInt8]
     let failsAt: UInt64?
@@ -25,7 +25,7 @@ private final class StreamTree: SourceTree {
 
     var stat: FileStat {
         var stat = FileStat(type: .regular)
-        // Long ago, so that nothing but the stream's nature makes it be read again.
+        // The times are old, so that only the type of the source makes the backup read it again.
         (stat.mode, stat.mtime, stat.ctime) = (
             0o600, Timestamp(seconds: 5, nanoseconds: 1), Timestamp(seconds: 5, nanoseconds: 1)
         )
@@ -65,7 +65,7 @@ private final class StreamTree: SourceTree {
 }
 
 @Suite struct StreamTests {
-    /// Over one buffer of a reader, so that it takes several reads.
+    /// More content than a reader's buffer holds, so that it takes several reads.
     private let long: [UInt8] = {
         let random = SeededRandom(seed: 3)
         let block = random.bytes(1 << 20)

@@ -1,5 +1,5 @@
-// Unmodified entries are taken over from the parent's segments as they are stored. Whatever changed between
-// two backups, the manifest must be the one that entries taken over one by one give.
+// A backup takes over runs of unmodified entries from the parent's segments without decoding them. Whatever changed
+// between two backups, the manifest must be the same as if each entry were taken over separately.
 
 import BakCore
 import BakEngine
@@ -11,7 +11,7 @@ import TestSupport
 import Testing
 
 @Suite struct UnmodifiedRunTests {
-    /// A library whose entries one round after the other changes.
+    /// A library in which each round changes some entries.
     private struct ChangingTree {
         var files: [String: FakeEntry] = [:]
         var random: SeededRandom
@@ -71,7 +71,7 @@ import Testing
                     request)
                 #expect(inRuns.snapshot?.root == oneByOne.snapshot?.root, "seed \(seed), round \(round)")
                 var counters = inRuns.counters
-                // What was read and stored first is not stored again.
+                // The other backup ran first and stored the new content, so this one stores nothing.
                 counters.addedBlobs = oneByOne.counters.addedBlobs
                 counters.addedBytes = oneByOne.counters.addedBytes
                 counters.addedStoredBytes = oneByOne.counters.addedStoredBytes

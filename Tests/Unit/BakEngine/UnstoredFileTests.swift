@@ -1,4 +1,5 @@
-// Doubts by what was stored: files that are there and cannot be read, and other files in the place of those that were.
+// Doubts that depend on what was stored: files exist but cannot be read, or other files have taken the place of the
+// earlier ones.
 
 import BakCore
 import BakFormat
@@ -10,10 +11,10 @@ import Testing
 @testable import BakEngine
 
 @Suite struct UnstoredFileTests {
-    /// What fails when a file is read.
+    /// The operation that fails when a file is read.
     enum Fault: String, CaseIterable, Sendable { case open, vanish, read, fstat, short }
 
-    /// Files by the numbers in their names, of which those beyond `whole` cannot be read as a whole.
+    /// Returns files with numbers as names. All but the first `whole` of them have a fault.
     private static func tree(
         _ numbers: Range<Int>, whole: Int? = nil, _ fault: Fault = .open, folder: String = "s/d",
         content: (Int) -> String = { "content \($0)" }
@@ -23,7 +24,7 @@ import Testing
             entries.append(
                 .file("\(folder)/\(number).jpg", Array(content(number).utf8)) { entry in
                     guard let whole, number - numbers.lowerBound >= whole else { return }
-                    // A file that has not changed would not be read.
+                    // The backup would not read an unchanged file.
                     entry.stat.mtime.seconds += 1
                     if fault == .short { entry.content.removeLast(3) } else { entry.fault = fault.rawValue }
                 })
@@ -59,7 +60,7 @@ import Testing
                     let found = try #require(first.shrunken.first)
                     #expect(found.before == UInt64(count) && found.left == UInt64(whole) && found.gone == 0)
                     #expect(found.unread == UInt64(count - whole) && found.others == 0)
-                    // The same faults again confirm nothing.
+                    // The same faults at the next backup confirm nothing.
                     #expect(try !again(3).shrunken.isEmpty)
                     #expect(try standing(bench) == [2, 3])
                     let readable = try bench.archive(Self.tree(0..<count), at: 4) { $0.archive = archive }
@@ -70,7 +71,7 @@ import Testing
         }
     }
 
-    /// New files that cannot be read say nothing of those that were there.
+    /// New files that cannot be read cause no doubt about the earlier files.
     @Test func newFilesThatCannotBeReadAreNoDoubt() throws {
         let bench = try MemoryBench()
         try bench.archive(Self.tree(0..<6), at: 1) { $0.archive = .no }
@@ -81,7 +82,8 @@ import Testing
         #expect((found.before, found.left, found.unread, found.others, found.gone) == (6, 2, 0, 1, 4))
     }
 
-    /// Another disk in the same place, with so many of the files, and so many others.
+    /// Another disk is in the same place. The numbers are: files before, files that both disks have, other files; and
+    /// whether that causes a doubt.
     @Test(arguments: [
         (6, 0, 6, true), (6, 2, 40, true), (6, 3, 40, false), (4, 0, 4, true), (3, 0, 3, false),
         (6, 6, 6, false),
@@ -102,7 +104,8 @@ import Testing
             let found = try #require(report.doubts.shrunken.first)
             #expect(found.before == UInt64(before) && found.left == UInt64(left))
             #expect(found.others == UInt64(others) && found.unread == 0)
-            // A third disk does not agree, and the second one does.
+            // A third disk does not confirm the doubt about the second. But the next backup of this third disk confirms
+            // it.
             #expect(try !back(1000..<1000 + before, at: 3).doubts.shrunken.isEmpty)
             #expect(try back(1000..<1000 + before, at: 4).doubts.shrunken.isEmpty)
             #expect(try standing(bench) == [])
@@ -114,7 +117,7 @@ import Testing
         }
     }
 
-    /// From an archive nothing falls out: a card that is cleared and filled again is what it is for.
+    /// An archive loses nothing, so a memory card that was cleared and filled again causes no doubt.
     @Test func otherFilesInAnArchiveAreNoDoubt() throws {
         let bench = try MemoryBench()
         try bench.archive(Self.tree(0..<6), at: 1)
@@ -122,7 +125,7 @@ import Testing
         #expect(report.doubts.isEmpty && report.snapshot?.counters.files == 12)
     }
 
-    /// Files with other content under the same names are the same files that have changed.
+    /// A file with other content under the same name counts as the same file, changed.
     @Test func changedFilesAreThere() throws {
         let bench = try MemoryBench()
         try bench.archive(Self.tree(0..<6), at: 1) { $0.archive = .no }
@@ -132,7 +135,7 @@ import Testing
         #expect(report.doubts.isEmpty)
     }
 
-    /// Renamed files, and files in a renamed folder, are known by their content; also after an interruption.
+    /// Renamed files and files in a renamed folder are recognised by their content, even after an interruption.
     @Test func renamedFilesAreThere() throws {
         let long = { (number: Int) in String(repeating: "number \(number) ", count: 300) }
         for content in [{ "content \($0)" }, long] {
@@ -150,7 +153,7 @@ import Testing
                     #expect(try back(renamed, at: 3).doubts.isEmpty)
                     let moved = Self.tree(100..<140, folder: "s/moved") { content($0 - 100) }
                     #expect(try back(moved, at: 4).doubts.isEmpty)
-                    // So few of the others are none of these.
+                    // Only 19 of the 40 files have known content.
                     let few = Self.tree(200..<240) { content($0 < 219 ? $0 - 200 : $0) }
                     #expect(try back(few, at: 5).doubts.shrunken.map(\.left) == [19])
                 }
@@ -158,7 +161,7 @@ import Testing
         }
     }
 
-    /// What could not be read to its end stays in an archive as it was, under each of its names.
+    /// A file that cannot be read to its end stays in an archive as it was, under each of its names.
     @Test func anArchiveKeepsWhatCannotBeReadToItsEnd() throws {
         func tree(short: Bool) -> FakeTree {
             var entries: [FakeEntry] = [.other("s", .directory)]
@@ -184,7 +187,7 @@ import Testing
             let item = try #require(items[Array(name.utf8)])
             #expect(item.content == Array(repeating: 7, count: 2000) && item.goneSince == nil)
         }
-        // What no archive has is stored as far as it could be read.
+        // If the archive has no earlier state of the file, it stores the part that could be read.
         let other = try MemoryBench()
         let first = try #require(try other.archive(tree(short: true), at: 1).snapshot)
         #expect(try other.archived(first)[Array("s/b".utf8)]?.content.count == 700)
@@ -192,7 +195,7 @@ import Testing
         #expect(try other.archived(whole)[Array("s/b".utf8)]?.content.count == 2000)
     }
 
-    /// A sample of many contents stands for all of them.
+    /// A sample of many contents represents all of them.
     @Test func samplesStandForAll() throws {
         func entry(_ number: Int) -> ManifestEntry {
             var stat = FileStat(type: .regular)
@@ -215,7 +218,7 @@ import Testing
             }
             let shared = one.shared(with: other, rootCount: 2)
             #expect(shared[0] == 0)
-            // Of some hundreds that remain; this is far beyond what chance does.
+            // A sample keeps some hundreds of contents. The permitted error is far larger than chance explains.
             let expected = Double(many / 2)
             let bits = (0...).first { Double(few + many) / Double(1 << $0) <= 512 } ?? 0
             let deviation = (expected * Double(1 << bits)).squareRoot()
@@ -228,7 +231,7 @@ import Testing
         }
     }
 
-    /// How often the same content was met counts.
+    /// The sample counts how often it met the same content.
     @Test func oneFileStandsForOne() {
         var (one, other) = (ContentSample(), ContentSample())
         let empty = ManifestEntry(

@@ -1,4 +1,4 @@
-// What was called safe to delete, and what a removal of snapshots would make of it.
+// Vouches: files that were declared safe to delete, and the files that would be lost if snapshots were removed.
 
 import BakCore
 import BakEngine
@@ -10,7 +10,7 @@ import TestSupport
 import Testing
 
 @Suite struct VouchingTests {
-    /// Asks about the source folder; what is called safe is remembered.
+    /// Asks which files of the source folder are safe to delete. The repository remembers the safe files.
     @discardableResult
     private func ask(_ bench: Workbench, _ change: (inout DeletionTerms) -> Void = { _ in }) throws
         -> DeletionReport
@@ -24,7 +24,7 @@ import Testing
         ).run()
     }
 
-    /// The names of what would be lost without these snapshots.
+    /// Returns the names of vouched files that would be lost if these snapshots were removed.
     private func lost(_ bench: Workbench, without removed: CommitRecord?...) throws -> [String] {
         let gone = Set(removed.compactMap { $0?.id })
         let staying = try bench.repository.snapshots().readable.filter { !gone.contains($0.id) }
@@ -33,14 +33,14 @@ import Testing
         }
     }
 
-    /// How many there are, also such as were given up; each spare is one with its vouch.
+    /// Returns the number of vouches, including those that were given up. A vouch and its spare count as one.
     private func vouches(_ bench: Workbench) throws -> Int {
         try bench.store.list(ObjectNames.vouched).count { !$0.key.description.hasSuffix(".spare") }
     }
 
     @Test func contentThatNothingElseHasIsNamed() throws {
         let bench = try Workbench(minimum: 64, maximum: 192)
-        // One with more extents than a record of the list of files holds, one inline, one with holes.
+        // A file with more extents than one record holds, two inline files, and a file with a hole.
         try bench.shell(
             """
             printf a > a && noise 700000 > long && printf same > s1 && printf same > s2 &&
@@ -50,11 +50,11 @@ import Testing
         #expect(try ask(bench).isAllSafe)
         #expect(try lost(bench) == [])
         #expect(try lost(bench, without: first) == ["a", "hole", "long", "s1"])
-        // The same question again has nothing new to remember.
+        // The same question again adds no vouch.
         let count = try vouches(bench)
         try ask(bench)
         #expect(try vouches(bench) == count && count == 1)
-        // A later snapshot has all but one.
+        // A later snapshot has all contents but one.
         try bench.shell("rm a s1 && touch new && mkdir sub && mv long sub/elsewhere")
         let second = try bench.backup().snapshot
         #expect(try lost(bench, without: first) == ["a"])
@@ -74,12 +74,12 @@ import Testing
         #expect(outlook.endangered.first?.time == Timestamp(seconds: 1000))
         try bench.repository.forget([first.id], host: "test", program: "test")
         try bench.repository.settle(outlook)
-        // What was given up is not asked about again, and b relies on the second one.
+        // Nothing asks about the files that were given up. The vouch for b now relies on the second snapshot.
         #expect(try lost(bench) == [])
         #expect(try lost(bench, without: second) == ["b"])
-        // One for b, and one that was given up.
+        // One vouch for b, and one that was given up.
         #expect(try vouches(bench) == 2)
-        // Stopped between the two steps of settling, everything is remembered twice, and nothing too little.
+        // If a program stops between the two steps of settling, some files are remembered twice and none is forgotten.
         try bench.repository.settle(outlook)
         #expect(try lost(bench, without: second) == ["b"])
     }
@@ -97,8 +97,8 @@ import Testing
         try repository.settle(try repository.outlook(ifOnly: [third]))
         try repository.forget([first.id, second.id], host: "test", program: "test")
         #expect(try lost(bench) == [] && lost(bench, without: third) == ["c"])
-        // Both are gone as far as the vouches know, and one comes back, which is another than the one that was relied
-        // on.
+        // According to the vouches, both snapshots are gone. One comes back, and it is not the snapshot on which the
+        // vouch relied.
         var back: CommitRecord?
         try repository.recallingVouches {
             if case .back(let record) = try repository.takeBack(second, host: "test", program: "test") {
@@ -107,7 +107,7 @@ import Testing
         }
         let taken = try #require(back)
         #expect(try lost(bench, without: taken) == ["b"] && lost(bench, without: third) == [])
-        // What it has not stays given up, until its own snapshot is back.
+        // Files that this snapshot does not have stay given up until their own snapshot is back.
         try repository.recallingVouches {
             if case .back(let record) = try repository.takeBack(first, host: "test", program: "test") {
                 back = record
@@ -117,7 +117,8 @@ import Testing
         #expect(try lost(bench, without: back) == ["a"])
     }
 
-    /// Stopped before it is known what is back, too much is asked about and nothing too little.
+    /// If a program stops before it knows which snapshot is back, later commands ask about too many files, but never
+    /// about too few.
     @Test func aTakingBackThatFailsForgetsNothing() throws {
         struct Stopped: Error {}
         let bench = try Workbench()
@@ -135,7 +136,7 @@ import Testing
 
     @Test func whatCanNotComeBackIsDropped() throws {
         let bench = try Workbench()
-        // Larger than what a prune may leave unused.
+        // More than a prune may leave unused.
         try bench.shell("noise 300000 > a")
         let first = try #require(try bench.backup().snapshot)
         try ask(bench)
@@ -166,7 +167,7 @@ import Testing
         #expect(try lost(bench, without: first) == ["a"])
     }
 
-    /// Damages what `pattern` names of the vouches.
+    /// Runs a shell command on the vouches' files that match `pattern`.
     private func damage(_ pattern: String, _ bench: Workbench, by command: String) throws {
         try bench.shell(
             """
@@ -199,7 +200,7 @@ import Testing
         let report = try check(bench)
         #expect(!report.isClean && report.damagedObjects == 1)
         #expect(report.damagedVouches == (outlook.unreadable[0].isObstructed ? 0 : 1))
-        // What is not known any more is remembered anew, and what cannot be read dropped.
+        // Asking again makes the lost vouch again. The unreadable one is dropped.
         try ask(bench)
         #expect(try lost(bench, without: first) == ["a"])
         try bench.repository.drop(outlook.unreadable)
@@ -249,7 +250,7 @@ import Testing
             return
         }
         #expect(failure.kind == kind)
-        // What it remembers from before is safe where it cannot be written to now.
+        // An earlier vouch is enough, although the repository cannot be written now.
         try ask(bench)
         #expect(try askThere().isAllSafe)
     }

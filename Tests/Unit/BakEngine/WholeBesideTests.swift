@@ -1,5 +1,5 @@
-// A whole backup or prune between any two calls of whoever says what is damaged: of a whole repository nothing is
-// called so.
+// A whole backup or prune runs between any two calls of a command that looks for damage. The repository is undamaged,
+// so the command must report nothing.
 
 import BakCore
 import BakEngine
@@ -12,11 +12,11 @@ import TestSupport
 import Testing
 
 @Suite struct WholeBesideTests {
-    /// What says that something is missing, damaged or lost.
+    /// A command that looks for missing, damaged or lost data.
     enum Judge: String, CaseIterable {
         case repairIndex, repairPacks, repairSnapshots, dryRepairIndex, check, checkData
 
-        /// What it says.
+        /// Runs the command. Returns everything that it reports.
         func words(_ store: any ObjectStore) throws -> [String] {
             let repository = try MemoryBench.open(store)
             let words = Mutex<[String]>([])
@@ -30,7 +30,7 @@ import Testing
             }
             func run(_ repair: RepositoryRepair) throws {
                 let report = try repair.run()
-                // That packs were found which a backup has just stored is no damage.
+                // A repair may find packs that a backup has just stored. That is not damage.
                 let isWhole = report.isWhole && report.damagedPacks == 0 && report.lostBlobs == 0
                 if !isWhole { words.withLock { $0.append("\(report)") } }
             }
@@ -47,7 +47,7 @@ import Testing
         }
     }
 
-    /// What happens meanwhile.
+    /// The work of another program.
     enum Change: String, CaseIterable {
         case backup, prune, repairedIndex
 
@@ -57,14 +57,14 @@ import Testing
                 _ = try Backup(try MemoryBench.open(base), of: Beside.tree(3)).run(MemoryBench.request())
             case .prune: try Beside.prune(base, keeping: [2])
             case .repairedIndex:
-                // One that finds something to do, so that it decides a round.
+                // There is a stray pack, so that this repair has work to do and decides a round.
                 let stray = try Self.strayPack(of: base)
                 _ = try stray.bytes.withUnsafeBytes { try base.put(stray.key, $0) }
                 _ = try RepairIndex(try MemoryBench.open(base), RepairRequest(host: "h", program: "p")).run()
             }
         }
 
-        /// A pack that no index names, as of a backup that ended early.
+        /// Returns a pack that no index names, such as a backup that ended early leaves.
         private static func strayPack(of base: MemoryStore) throws -> (key: ObjectKey, bytes: [UInt8]) {
             let other = MemoryStore(base.contents)
             let store = FaultyStore(other) { _, _, call in
@@ -90,8 +90,8 @@ import Testing
         #expect(calls > 10)
     }
 
-    /// That a plan which is not decided cannot be read is all that a check says, also where a repair decides its round
-    /// meanwhile.
+    /// A plan without a decision is unreadable. A check must report only that, even if a repair decides the plan's
+    /// round meanwhile.
     @Test(arguments: [CheckDepth.structure, .readData])
     func anOpenDamagedPlanIsAllThatIsDamaged(depth: CheckDepth) throws {
         var objects = try Beside.prepared()

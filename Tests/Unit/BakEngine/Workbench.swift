@@ -1,5 +1,5 @@
-// Workbench: a temporary folder with a source, a repository and targets, for tests that go through real
-// files. It removes itself.
+// Workbench: a temporary folder with a source, a repository and targets, for tests with real files. It deletes the
+// folder at its end.
 
 import BakCodec
 import BakCore
@@ -20,7 +20,7 @@ final class Workbench: Sendable {
     let store: LocalStore
     private let random: SeededRandom
 
-    /// The clock is the system's unless told otherwise, because that is what dates the files.
+    /// By default, the clock is the system's, because the system gives the files their times.
     init(
         packBytes: Int = 1 << 20, idAlgorithm: IDAlgorithm = .xxh3, minimum: Int = 4 << 10,
         maximum: Int = 12 << 10, time: any TimeSource = SystemTime(),
@@ -51,8 +51,8 @@ final class Workbench: Sendable {
 
     struct Failure: Error { var message: String }
 
-    /// Runs a shell command in the source folder and expects it to succeed. `noise COUNT` there prints so many bytes
-    /// that do not compress, other ones each time, from the run's seed.
+    /// Runs a shell command in the source folder and expects it to succeed. In the command, `noise COUNT` prints COUNT
+    /// bytes that do not compress. Each call prints other bytes, from the run's seed.
     func shell(_ command: String) throws {
         let noise = """
             drawn=\(random.next() >> 34)
@@ -68,7 +68,7 @@ final class Workbench: Sendable {
         guard status == 0 else { throw Failure(message: "\(command): \(status)") }
     }
 
-    /// Writes a file of the source folder.
+    /// Writes a file in the source folder.
     func write(_ path: String, _ content: [UInt8]) throws {
         try shell("mkdir -p $(dirname \(path))")
         guard let file = fopen("\(folder)/source/\(path)", "w") else {
@@ -78,8 +78,8 @@ final class Workbench: Sendable {
         guard fwrite(content, 1, content.count, file) == content.count else { throw Failure(message: path) }
     }
 
-    /// Gives what was changed within the last minute an older time, and waits for the clock's next tick: a file that a
-    /// backup reads sooner after its change the next backup reads again.
+    /// Gives recently changed files an older time, and waits for the clock's next tick. Otherwise the next backup would
+    /// read these files again, because their times are too new to be trusted.
     func settle() throws {
         try shell("find . -newermt '-1 minute' -exec touch -h -d '-2 minutes' {} +")
         usleep(50_000)
@@ -97,7 +97,7 @@ final class Workbench: Sendable {
         return try Backup(repository, of: tree, onEvent: events.note).run(request)
     }
 
-    /// Restores the source folder's content of a snapshot into a new folder; returns that folder's path.
+    /// Restores the source folder from a snapshot into a new folder. Returns that folder's path.
     func restore(
         _ snapshot: String = "latest", to name: String = "restored", _ events: RestoreLog = RestoreLog(),
         _ change: (inout RestoreRequest) -> Void = { _ in }
@@ -115,7 +115,7 @@ final class Workbench: Sendable {
         return target
     }
 
-    /// Every file of a folder tree that differs from another tree, in content or attributes.
+    /// Returns every file that differs between two folders in content or attributes.
     func differences(_ one: String, _ other: String, comparingTimes: Bool = true) throws -> [String] {
         let (left, right) = (try Listing(one, comparingTimes), try Listing(other, comparingTimes))
         var differences: [String] = []
@@ -127,7 +127,7 @@ final class Workbench: Sendable {
         return differences
     }
 
-    /// A snapshot's entries at and beneath the source folder.
+    /// Returns a snapshot's entries at and beneath the source folder.
     func entries(of snapshot: CommitRecord) throws -> [ManifestEntry] {
         let source = Array((folder + "/source").utf8.dropFirst())
         let reader = try ManifestReader(snapshot, repository: repository, index: try BlobIndex(repository))
@@ -140,7 +140,7 @@ final class Workbench: Sendable {
         return entries
     }
 
-    /// Bytes of all objects in the repository.
+    /// The total size of the objects in the repository.
     var storedBytes: Int {
         get throws {
             var total = 0
