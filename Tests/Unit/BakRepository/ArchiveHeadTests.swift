@@ -1,4 +1,5 @@
-// Which archives no other stands for, by what their records say.
+// The heads of archives: the archives for which no other archive stands. Records alone decide. An archive stands for
+// another if it has carried over all its entries.
 
 import BakCore
 import BakFormat
@@ -9,9 +10,10 @@ import Testing
 @Suite struct ArchiveHeadTests {
     private let now = moment("2025-06-15 12:00")
 
-    /// Archives from `a`, `b<a`, `c<a+b`: a letter, its parent, what it joined; `?` behind a letter for a partial one,
-    /// `!` for one that is no archive, `~` for one that lacks something, `*` for one that a repair made from its
-    /// parent, `^` for one that somebody has only given a repair's tag. Each is a day later than the one before.
+    /// Returns snapshots from a text such as `a b<a c<a+b`: a letter, its parent, and the archives that it joined. A
+    /// sign after the letter changes the snapshot: `?` makes it partial, `!` makes it no archive, `~` lacking, and `*`
+    /// a repair's copy of its parent. `^` only adds the tag of a repair. Each snapshot is a day later than the one
+    /// before.
     private func history(_ text: String) -> [CommitRecord] {
         func id(_ letter: Character) -> ID128 { ID128(high: 0, low: UInt64(letter.asciiValue!)) }
         return text.split(separator: " ").enumerated().map { number, word in
@@ -35,17 +37,17 @@ import Testing
     @Test(arguments: [
         ("a", "a"), ("a b<a c<b", "c"), ("a b<a c<a", "bc"), ("a b<a c<a d<b+c", "d"),
         ("a b<a c<a d<a e<d+b", "ce"), ("a b<a c<a d<a e<d+b+c", "e"), ("a b c", "abc"),
-        // Only what complete archives carry over counts.
+        // Only complete archives carry entries over.
         ("a b!<a c<b", "ac"), ("a b!<a c<b+a", "c"), ("a b?<a c<b", "ac"), ("a b?<a c<b+a", "c"),
         ("a b!<a", "a"), ("a? b!", ""),
-        // What lacks something stands for nothing, and what comes after it for that one.
+        // A lacking archive stands for nothing. Its successors stand for it.
         ("a b~<a", "ab"), ("a b~<a c<b", "ac"), ("a b~<a c<b+a", "c"), ("a b~<a c<b d<c", "ad"),
-        // What a repair made stands for what it was made from, which stands for nothing any more.
+        // A repair's copy stands for its original, and the original stands for nothing any more.
         ("a b*<a", "b"), ("a b<a c*<b", "ac"), ("a b<a c*<b d<c", "ad"), ("a b<a c*<b d<c+a", "d"),
         ("a b<a c*<a d*<b", "cd"), ("a b^<a", "b"), ("a b<a c^<b", "c"),
-        // What joined another may have an earlier date.
+        // A joined archive may have a later date.
         ("a b<a+c c", "b"),
-        // Records that stand for each other.
+        // Records that claim to stand for each other.
         ("a<b b<a", "a"), ("a<a", "a"), ("a<c b<a c<b d", "ad"), ("a b<c c<b+a", "b"), ("a<+b b<+a c<b", "c"),
     ]) func heads(_ text: String, _ expected: String) {
         let history = history(text)
@@ -56,13 +58,14 @@ import Testing
         let retention = Retention(policy, now: now) { _ in 0 }
         let kept = Set(letters(retention.kept(of: history)))
         #expect(kept.isSuperset(of: expected))
-        // What rules leave stands for all that they took, as chains go on through what is forgotten.
+        // The snapshots that retention keeps stand for all that it removes, because chains also go through forgotten
+        // snapshots.
         let (left, gone) = (history.filter { kept.contains(letters([$0.id]).first!) }, history)
         let after = SnapshotOrder(left, through: gone.map(Ancestry.init), now: now)
         #expect(letters(after.heads(among: left).map(\.id)) == expected)
     }
 
-    /// A thousand branches and long chains cost no square of their number.
+    /// Thousands of branches and long chains must not take time that grows with the square of their number.
     @Test func manyHeadsAreFoundQuickly() {
         var history = (0..<20_000).map { number in
             var record = snapshot(UInt64(number), Timestamp(seconds: Int64(number)))

@@ -1,5 +1,5 @@
-// BlobCache against the blobs themselves: what it says, what it holds, and how often it reads, from one thread and
-// many.
+// Tests of BlobCache with one thread and with many: the blobs that it returns, the memory that it uses, and the number
+// of its reads.
 
 import BakCore
 import BakFormat
@@ -9,7 +9,7 @@ import Testing
 
 @testable import BakRepository
 
-/// A store whose reads of packs wait until they may go on, and are counted.
+/// A store that counts the reads of packs and can make them wait.
 private final class WaitingStore: ForwardingStore, @unchecked Sendable {
     private let monitor = Monitor()
     private var isOpen = true
@@ -23,7 +23,7 @@ private final class WaitingStore: ForwardingStore, @unchecked Sendable {
         }
     }
 
-    /// Waits until so many reads have begun.
+    /// Waits until `count` reads have begun.
     func await(reads count: Int) { monitor.locked { while reads < count { monitor.wait() } } }
 
     override func read(
@@ -42,7 +42,7 @@ private final class WaitingStore: ForwardingStore, @unchecked Sendable {
     }
 }
 
-/// A count that several threads add to.
+/// A counter for several threads.
 private final class Count: @unchecked Sendable {
     private let monitor = Monitor()
     private var number = 0
@@ -51,7 +51,7 @@ private final class Count: @unchecked Sendable {
     func add() { monitor.locked { number += 1 } }
 }
 
-/// A repository of chunks.
+/// A repository with chunks of given sizes.
 private struct Chunks: Sendable {
     let store: WaitingStore
     let repository: Repository
@@ -151,7 +151,7 @@ private struct Chunks: Sendable {
             try cache.blob(BlobReference(id: chunks.references[0].id, length: 7), kind: .chunkPack)
         }
         chunks.store.setOpen(true)
-        // The right id in the other domain is other content.
+        // The same id in the other domain means other content.
         #expect(throws: CorruptionError.self) { try cache.blob(chunks.references[0], kind: .manifestPack) }
         for reference in chunks.references { try chunks.expect(reference, of: cache) }
     }

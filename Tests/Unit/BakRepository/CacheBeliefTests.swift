@@ -1,5 +1,5 @@
-// The cache is never believed: blocks of the index table that are old, of another table or in another place, each with
-// a right checksum; tables that change while they are mapped; and every file of the cache in every wrong form.
+// The program never trusts the cache. The index table has blocks that are old, from another table or at another place,
+// each with a correct checksum. A table changes while it is mapped. Each file of the cache has every wrong form.
 
 import BakCore
 import BakFormat
@@ -9,7 +9,7 @@ import Testing
 
 @testable import BakRepository
 
-/// A cache whose mapped files can be changed while they are mapped.
+/// A cache whose files a test can change while they are mapped.
 private final class ShiftyCache: LocalCache, @unchecked Sendable {
     let base = MemoryCache()
     private var mappings: [(start: UnsafeMutableRawBufferPointer, isChanged: Box)] = []
@@ -21,7 +21,7 @@ private final class ShiftyCache: LocalCache, @unchecked Sendable {
         copy.copyBytes(from: bytes)
         let box = Box()
         mappings.append((UnsafeMutableRawBufferPointer(rebasing: copy[..<bytes.count]), box))
-        // Never freed: the test still writes into it.
+        // The memory is never freed, because the test still writes to it.
         return MappedBytes(
             UnsafeRawBufferPointer(rebasing: copy[..<bytes.count]), isIntact: { !box.value },
             release: { _ in })
@@ -32,7 +32,7 @@ private final class ShiftyCache: LocalCache, @unchecked Sendable {
         _ write: (_ append: (UnsafeRawBufferPointer) throws(StoreError) -> Void) throws -> Void
     ) throws { try base.replace(name, write) }
 
-    /// Changes all that is mapped.
+    /// Changes all mapped files.
     func change(_ body: (UnsafeMutableRawBufferPointer) -> Void) {
         for (bytes, box) in mappings {
             body(bytes)
@@ -44,7 +44,7 @@ private final class ShiftyCache: LocalCache, @unchecked Sendable {
 @Suite struct CacheBeliefTests {
     private static let entries = 5000
 
-    /// A repository with a committed segment, and one that is not in its table.
+    /// Returns a repository with a committed segment.
     private func world(_ cache: any LocalCache) throws -> (Fixture, Repository, IndexSegment) {
         let fixture = Fixture()
         _ = try fixture.create()
@@ -121,7 +121,7 @@ private final class ShiftyCache: LocalCache, @unchecked Sendable {
             try expect(try BlobIndex(repository), holds: segment, what)
             let walked = try BlobIndex(repository)
             try expect(walked, holds: segment, what)
-            // Whoever found out has made it anew.
+            // The index has noticed the wrong table and written a new one.
             if bytes != whole, bytes != old { #expect(cache[IndexTable.cacheName] != bytes, "\(what): kept") }
             let table = try #require(
                 cache.map(IndexTable.cacheName).flatMap {
@@ -131,7 +131,7 @@ private final class ShiftyCache: LocalCache, @unchecked Sendable {
         }
     }
 
-    /// Pages that are gone read as zeros; a file that is written into reads as anything.
+    /// Pages of a file that was cut read as zeros. A file that another program overwrites reads as anything.
     @Test(arguments: 0..<40) func aTableThatChangesWhileItIsMapped(round: Int) throws {
         let cache = ShiftyCache()
         let (fixture, repository, segment) = try world(cache)
@@ -151,13 +151,14 @@ private final class ShiftyCache: LocalCache, @unchecked Sendable {
                 for place in bytes.indices { bytes[place] = UInt8(truncatingIfNeeded: random.next()) }
             }
         }
-        // What goes through the changed table ends with an error, never with another number or out of bounds.
+        // A walk over the changed table ends with an error. It never returns a wrong number, and never reads out of
+        // bounds.
         #expect(throws: RepositoryError.cacheChanged) { try sorted.forEachBlob { _, _ in } }
         for entry in segment.entries.prefix(50) { _ = sorted.copies(of: entry.id) }
         #expect(throws: RepositoryError.cacheChanged) { try index.expectIntact() }
-        // What looks up goes on with the store's.
+        // A look-up continues with the segments in the store.
         try expect(index, holds: segment, "after the change")
-        // A backup does not commit on what was found before.
+        // A backup must not commit, because it may rely on blobs that it found in the old table.
         #expect(throws: RepositoryError.cacheChanged) { try index.expectIntact() }
         try expect(try BlobIndex(repository), holds: segment, "opened anew")
         #expect(throws: Never.self) { try BlobIndex(repository).expectIntact() }

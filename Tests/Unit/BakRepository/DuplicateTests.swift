@@ -1,5 +1,5 @@
-// Blobs that lie in several packs, as backups that ran at once leave them: a prune keeps a copy that it has read, so
-// that with the others nothing goes that could be read before.
+// Duplicates: blobs that lie in several packs, because backups ran at the same time. A prune keeps one copy, and reads
+// that copy before it deletes the others. So no blob is lost that could be read before.
 
 import BakCore
 import BakFormat
@@ -14,7 +14,7 @@ private let garbage = (0..<3).map { SeededRandom(seed: 30 + UInt64($0)).bytes(15
 private let own = (0..<3).map { SeededRandom(seed: 40 + UInt64($0)).bytes(8_000) }
 
 extension Fixture {
-    /// Stores snapshots by backups of which none knows of the others.
+    /// Stores snapshots with backups that do not know of each other.
     fileprivate func together(_ contents: [[[UInt8]]]) throws -> [CommitRecord] {
         let sessions = try contents.map { _ in try session(try open()) }
         return try zip(sessions, contents).map { session, contents in
@@ -28,8 +28,8 @@ extension Fixture {
         }
     }
 
-    /// Every file that can be read, by the names of its snapshot and its own; all are as they were stored, or an
-    /// issue is recorded.
+    /// Returns the files that can be read, each as snapshot and path. Records an issue if a file differs from its
+    /// original.
     fileprivate func readable() throws -> Set<String> {
         let repository = try open()
         let index = try BlobIndex(repository)
@@ -53,7 +53,7 @@ extension Fixture {
         return found
     }
 
-    /// Where copies of a chunk lie.
+    /// Returns the locations of a chunk's copies.
     fileprivate func places(of content: [UInt8]) throws -> [BlobLocation] {
         let repository = try open()
         let id = content.withUnsafeBytes { repository.hasher(for: .chunkPack).id(of: $0) }
@@ -62,11 +62,11 @@ extension Fixture {
     }
 }
 
-/// What becomes of the packs with copies.
+/// What a prune does with the packs that have copies.
 enum DuplicateCase: CaseIterable {
     case bothRewritten, oneRewritten, oneUnused, threeCopies, threeRewritten, noneGoes
 
-    /// Makes a repository for it, in which a prune has something to do.
+    /// Makes a repository in which a prune has work to do.
     func prepare(isSealed: Bool = false) throws -> Fixture {
         var fixture = Fixture()
         if isSealed { fixture.word = "word" }
@@ -118,7 +118,7 @@ enum DuplicateCase: CaseIterable {
         let everything = try whole.readable()
         var told = 0
         for damage in Damage.allCases {
-            // Each copy alone, then all but one.
+            // Damage one copy, then all copies but one.
             let victims =
                 places.map { [$0] }
                 + places.indices.map { kept in
@@ -138,7 +138,7 @@ enum DuplicateCase: CaseIterable {
                 }
             }
         }
-        // Which copy would have been kept is not for this test to know, but one of them is.
+        // The test does not know which copy a prune prefers. But in some case, the damaged copy is the preferred one.
         #expect(told >= Damage.allCases.count)
     }
 
@@ -152,7 +152,7 @@ enum DuplicateCase: CaseIterable {
                 #expect(report.damagedPacks == places.count, "\(which)")
                 #expect(Set(try fixture.places(of: shared)) == Set(places), "\(which)")
             }
-            // The last of them can be read again, as after a change of cables.
+            // The last copy can be read again, as after a change of cables.
             Damage.content.strike(places.last!, fixture.store)
             let report = try fixture.prune { $0.maxUnused = .bytes(0) }
             #expect(report.damagedPacks < places.count, "\(which)")
@@ -178,10 +178,10 @@ enum DuplicateCase: CaseIterable {
             return fixture.store.calls.filter { $0.operation == .read && $0.object.hasPrefix("packs/") }
                 .count
         }
-        // Root and segment are read to mark them; then they, and the chunk, are read as copies: two packs.
+        // The prune reads root and segment to mark them. Then it reads root, segment and chunk as copies, in two packs.
         #expect(try reads() == 4)
         #expect(events.steps.contains(.verifying))
-        // Then there is one copy, and of it the root is read.
+        // Now there is one copy of each blob, and the prune only reads the root.
         #expect(try reads() == 1)
         #expect(events.steps.filter { $0 == .verifying }.count == 1)
     }
@@ -204,7 +204,7 @@ enum DuplicateCase: CaseIterable {
     }
 }
 
-/// The steps that a prune told of.
+/// Collects the steps that a prune reports.
 private final class EventLog: @unchecked Sendable {
     private let monitor = Monitor()
     private var noted: [PruneStep] = []

@@ -1,4 +1,5 @@
-// Encrypted repositories: a password opens them, and whatever is changed or moved in the store is refused by name.
+// Encrypted repositories. A password opens them. If any object in the store is changed or moved, it is refused by its
+// name.
 
 import BakCodec
 import BakCore
@@ -10,7 +11,7 @@ import Testing
 
 @testable import BakRepository
 
-/// A cost for tests.
+/// A low cost, so that tests are fast.
 let cheap = PasswordCost(memoryKiB: 64, passes: 1, lanes: 1)
 
 private func password(_ text: String) -> SecretBytes { SecretBytes(copying: Array(text.utf8)) }
@@ -48,7 +49,7 @@ extension Fixture {
         #expect(try opened.snapshots().readable.map(\.id).sorted() == commits.map(\.id).sorted())
         for (key, bytes) in fixture.store.durableImage {
             #expect(bytes[9] == method.rawValue, "\(key)")
-            // What the plain form of anything here would contain.
+            // The plain form of the objects would contain these texts.
             for marker in ["file0", "blob", "host", "test", "first"] {
                 #expect(!bytes.contains(Array(marker.utf8)), "\(key) contains \(marker)")
             }
@@ -99,7 +100,7 @@ extension Fixture {
         #expect(throws: RepositoryError.passwordNeeded(location: location)) { try fixture.open() }
         #expect(throws: RepositoryError.alreadyExists(location: location)) { try fixture.createEncrypted() }
         #expect(fixture.store.keys.filter { $0.hasPrefix("keys/") }.count == 1)
-        // A plain repository asks for nothing.
+        // A repository without encryption asks for no password.
         let plain = Fixture(seed: 8)
         _ = try plain.create()
         _ = try Repository.open(plain.store, cache: plain.cache, time: plain.time, random: plain.random) {
@@ -119,14 +120,14 @@ extension Fixture {
         #expect(try second.keySlots().map(\.note?.name).sorted { $0! < $1! } == ["first", "second"])
         #expect(try second.keySlots().filter(\.isCurrent).map(\.id) == [added])
         #expect(try second.removeKeySlot(firstSlot))
-        // As where somebody else has removed it right before.
+        // The slot is gone, as if another program had removed it just before.
         #expect(try !second.removeKeySlot(firstSlot))
         #expect(throws: RepositoryError.wrongPassword(location: fixture.store.location, unreadableSlots: 0)) {
             try fixture.open("word")
         }
         #expect(throws: RepositoryError.lastKeySlot) { try second.removeKeySlot(added) }
         #expect(try fixture.open("second").snapshots().readable.count == 2)
-        // Slots of another repository, and files that are none, are no slots of this one.
+        // Slots of another repository, and files that are not slots, do not count.
         let strange = Fixture(seed: 9)
         _ = try strange.createEncrypted(.aes256GCM, "second")
         for (key, bytes) in strange.store.durableImage where key.hasPrefix("keys/") {
@@ -136,7 +137,8 @@ extension Fixture {
         #expect(throws: RepositoryError.lastKeySlot) { try second.removeKeySlot(added) }
     }
 
-    /// A removal that was stopped at any of its steps: both passwords open, or the other one; who goes on ends it.
+    /// A removal stops at any of its steps. Then either both passwords open the repository, or only the other one. A
+    /// later removal of the same slot completes it.
     @Test func stoppedRemovalsLoseNothing() throws {
         var steps = 0
         for step in 1... {
@@ -155,7 +157,7 @@ extension Fixture {
             #expect(isThere == ((try? fixture.open("word")) != nil))
             if isThere {
                 #expect(try second.keySlots().filter(\.isBeingRemoved).map(\.id) == [own])
-                // What is to go is not counted on.
+                // A slot that is being removed does not count as one that is left.
                 let refusal = RepositoryError.keySlotsBeingRemoved([own])
                 #expect(throws: refusal) { try second.removeKeySlot(other) }
                 #expect(try second.keySlots().count == 2)
@@ -167,7 +169,7 @@ extension Fixture {
             steps = step
             if isDone { break }
         }
-        // The mark, the slot, the mark; and one without a stop.
+        // Three steps: put the mark, delete the slot, delete the mark. The last run has no stop.
         #expect(steps == 4)
     }
 
@@ -182,7 +184,7 @@ extension Fixture {
         }
     }
 
-    /// A slot as a server can make one that has seen others: right in its form, and opened by nobody.
+    /// Makes a slot as a server can forge it after seeing real slots. Its form is valid, and no password opens it.
     private func forgeSlot(_ cost: PasswordCost, in fixture: Fixture, like model: ID128) throws -> ID128 {
         let id = ID128(from: fixture.random)
         var bytes = try #require(fixture.store.durableImage[ObjectNames.keySlot(model).description])
@@ -208,7 +210,7 @@ extension Fixture {
         #expect(try opened.keySlots().map(\.id) == [own, forged])
         #expect(throws: RepositoryError.lastKeySlot) { try opened.removeKeySlot(own) }
         #expect(try fixture.open("word").keySlots().contains { $0.id == own })
-        // They may go, and do not keep a true one from going.
+        // Forged slots can be removed. They do not prevent the removal of real slots.
         let second = try opened.addKeySlot(password: password("second"), cost: cheap, note: note("second"))
         try opened.removeKeySlot(own)
         try fixture.open("second").removeKeySlot(forged)
@@ -241,7 +243,7 @@ extension Fixture {
         #expect(try opened.keySlots().count == 41)
         let wrong = #expect(throws: RepositoryError.self) { try fixture.open("wrong") }
         #expect(wrong == .wrongPassword(location: SimulatedStore().location, unreadableSlots: 0))
-        // Beyond what is read it cannot be said that the password is wrong.
+        // If there are more slots than the program reads, it cannot say that the password is wrong.
         let cache = MemoryCache()
         OpenedSlot.remember(own, opened.config.id, in: cache)
         for _ in 0..<1100 { _ = try forgeSlot(cheap, in: fixture, like: own) }
@@ -305,7 +307,7 @@ extension Fixture {
         #expect(OpenedSlot.last(.zero, in: cache) == nil)
     }
 
-    /// Every way in which what is stored is used: all that a check with the key, or a look at the keys, would find.
+    /// Uses all objects in every way, as a check with the key and a list of the keys do. Returns the first fault.
     private func findFault(_ store: SimulatedStore, _ random: SeededRandom) -> String? {
         do {
             let fixture = Fixture()
@@ -348,7 +350,7 @@ extension Fixture {
         #expect(tried == image.values.reduce(0) { $0 + $1.count } && tried > 2200)
     }
 
-    /// Objects put in each other's places, within a repository and from another one of the same password.
+    /// An object is replaced by another object of this repository, or of another repository with the same password.
     @Test func everyMovedObjectIsRefused() throws {
         let fixture = Fixture()
         try smallBackup(fixture.createEncrypted())
@@ -360,7 +362,7 @@ extension Fixture {
             for (strangeKey, strange) in image.merging(
                 other.store.durableImage, uniquingKeysWith: { a, _ in a })
             {
-                // A whole other repository in the same place is another repository, and no change to this one.
+                // If the configuration is another repository's, this is another repository and not a changed one.
                 guard key != strangeKey, key != "config" || !strangeKey.hasPrefix("config") else { continue }
                 var changed = image
                 changed[key] = strange
@@ -372,7 +374,7 @@ extension Fixture {
         #expect(tried > 150)
     }
 
-    /// The salt in a pack's header is lost: the one at the end serves.
+    /// The salt in a pack's header is damaged. The program uses the salt at the pack's end.
     @Test func aDamagedHeaderLosesNoBlob() throws {
         let fixture = Fixture()
         let commits = try smallBackup(fixture.createEncrypted())
@@ -384,7 +386,7 @@ extension Fixture {
         #expect(try contents(commits[1], repository) == smallContents)
     }
 
-    /// Every changed byte is found without the key, and objects in each other's places are.
+    /// A check without the key finds every changed byte, and every object at another object's place.
     @Test func everyChangedByteIsFoundWithoutTheKey() throws {
         let fixture = Fixture()
         try tinyBackup(fixture.createEncrypted())
@@ -415,8 +417,8 @@ extension Fixture {
         }
     }
 
-    /// What padding adds is no waste: a prune that allows none leaves packs alone in which all is needed, and packs
-    /// that it has rewritten.
+    /// Padding does not count as waste. So a prune that allows no waste ends: it leaves packs alone in which everything
+    /// is needed, even packs that it has written itself.
     @Test func pruningEndsDespitePadding() throws {
         let fixture = Fixture()
         let commits = try smallBackup(fixture.createEncrypted())
@@ -435,7 +437,7 @@ extension Fixture {
         #expect(try contents(commits[0], fixture.open("word")) == Array(smallContents.prefix(2)))
     }
 
-    /// What neither footer nor index tells, a search does.
+    /// If neither the footer nor the index lists the blobs of a pack, a search finds them.
     @Test func salvageFindsBlobsWithoutFooterAndIndex() throws {
         let fixture = Fixture()
         let repository = try fixture.createEncrypted()
@@ -448,7 +450,7 @@ extension Fixture {
     }
 }
 
-/// One small file: a repository of few bytes.
+/// Stores one small file, so that the repository has few bytes.
 private func tinyBackup(_ repository: Repository) throws {
     let session = try BackupSession(repository, host: "host", program: "test")
     let chunks = session.makeWriter(.chunkPack, compression: .off)

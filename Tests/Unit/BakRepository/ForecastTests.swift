@@ -1,4 +1,5 @@
-// How long snapshots stay: tables, and that no future takes back what was said to stay for good.
+// Forecasts of how long a snapshot stays. Tables give examples. In random futures, a snapshot stays for good if the
+// forecast said so.
 
 import BakCore
 import BakFormat
@@ -20,7 +21,8 @@ import Testing
         let list =
             "a 2024-03-01, b 2024-12-30, c 2025-01-02, d 2025-01-09, e? 2025-01-10, f 2025-01-10 09:00 #x"
         let yearly = forecast(list, "yearly *")
-        // The oldest of all, and the last of a year that is over; the current year's will be replaced.
+        // The oldest snapshot and the last one of a finished year stay. The current year's last snapshot will be
+        // replaced.
         #expect(yearly["a"] == .forGood(.unlimited(.yearly)) && yearly["b"] == .forGood(.unlimited(.yearly)))
         #expect(yearly["c"] == .ruledOut && yearly["d"] == .ruledOut && yearly["e"] == nil)
         #expect(yearly["f"] == .until(moment("2025-01-10 12:00"), backups: nil))
@@ -46,13 +48,13 @@ import Testing
         #expect(daily["g"] == .ruledOut)
         let last = forecast(week, "last 4", now: "2025-01-10 21:00")
         #expect(last["j"] == .until(moment("2025-01-13 20:00"), backups: 3))
-        // A single one is the oldest, and stays until there are as many days as the rule asks for.
+        // The only snapshot is also the oldest. It stays until there are as many days as the rule asks for.
         let one = forecast("a 2025-01-10 09:00", "daily 7")
         #expect(one["a"] == .until(moment("2025-01-16 09:00"), backups: nil))
         #expect(
             forecast("a 2025-01-10 09:00", "within 30d")["a"]
                 == .until(moment("2025-02-08 09:00"), backups: nil))
-        // Nothing that has no end is simulated to it.
+        // A forecast does not simulate centuries.
         guard case .until(let far, nil)? = forecast("a 2025-01-10 09:00", "daily 999999")["a"] else {
             Issue.record("it does not stay for good")
             return
@@ -73,7 +75,8 @@ import Testing
         }
     }
 
-    /// Random histories, rules and futures: with gaps, several a day, partial ones, other devices, and prunes whenever.
+    /// Random histories, rules and futures: with gaps, with several snapshots a day, with partial ones and other
+    /// devices, and with prunes at any time.
     @Test func noFutureTakesWhatStaysForGood() {
         let random = TestSeed.random("noFutureTakesWhatStaysForGood")
         let zones: [Zone] = [.utc, .berlin, .newYork, .lordHowe]
@@ -81,7 +84,7 @@ import Testing
         for _ in 0..<200 {
             let zone = zones[random.number(0...3)]
             var now = moment("2025-03-\(random.number(1...31)) \(random.number(0...23)):30")
-            // Some tell the dates of their backups, which the clock is far ahead of.
+            // In half of the cases, the snapshots have given dates, and the clock is far ahead of them.
             let ahead = random.oneIn(2) ? 0 : Int64(random.number(0...800 * 86400))
             var id: UInt64 = 0
             func make(_ time: Timestamp) -> CommitRecord {
@@ -124,7 +127,7 @@ import Testing
         #expect(promised > 200)
     }
 
-    /// With backups that come as they came, what was said to stay until a time is there until then.
+    /// If backups continue at the same rate, a snapshot stays at least until the date of the forecast.
     @Test func aDateIsKept() {
         let random = TestSeed.random("aDateIsKept")
         var dated = 0

@@ -1,4 +1,4 @@
-// Golden repositories: every released format version must be read for ever, and today's writer must still
+// Golden repositories. The program must read every released format version for ever, and today's writer must still
 // write today's bytes. Tests/Golden is append-only: a version folder that this file does not list is an error.
 
 import BakCodec
@@ -18,10 +18,10 @@ import Testing
         "v1", "v1-aes256-gcm", "v1-archive", "v1-chacha20-poly1305", "v1-joined", "v1-missing",
     ]
 
-    /// The password of the encrypted ones.
+    /// The password of the encrypted golden repositories.
     private static func password() -> SecretBytes { SecretBytes(copying: Array("golden password".utf8)) }
 
-    /// How a golden repository is encrypted, by its folder's name.
+    /// Returns the encryption of a golden repository, from the name of its folder.
     private static func encryption(_ version: String) -> Repository.Encryption? {
         guard !["v1", "v1-archive", "v1-joined", "v1-missing"].contains(version),
             let method = SealMethod(version.dropFirst(3))
@@ -59,7 +59,7 @@ import Testing
         return Array(bytes.prefix(count))
     }
 
-    /// Every object beneath a folder.
+    /// Returns every object beneath a folder.
     private func image(_ folder: String, _ prefix: String = "") throws -> [String: [UInt8]] {
         var image: [String: [UInt8]] = [:]
         for name in try names(folder) {
@@ -73,7 +73,7 @@ import Testing
         return image
     }
 
-    /// One entry of each kind and form, in order; in an archive some of them are gone.
+    /// Returns one entry of each kind and form, in order. In an archive some of them are gone.
     private func entries(_ chunk: BlobReference, _ version: String) -> [ManifestEntry] {
         func entry(_ path: String, _ type: FileType, _ change: (inout ManifestEntry) -> Void = { _ in })
             -> ManifestEntry
@@ -127,7 +127,7 @@ import Testing
         return entries
     }
 
-    /// What the record of an archive says beyond that of any snapshot.
+    /// Sets the fields of an archive's record that an ordinary snapshot does not have.
     private func addArchiveFields(_ record: inout CommitRecord, _ version: String) {
         guard version == "v1-archive" || version == "v1-joined" else { return }
         if version == "v1-joined" { record.joined = [ID128(high: 5, low: 6), ID128(high: 7, low: 8)] }
@@ -139,7 +139,7 @@ import Testing
         record.confirmed = [ID128(high: 1, low: 2), ID128(high: 3, low: 4)]
     }
 
-    /// What today's writer makes of the golden content: no codec takes part, so that every byte is fixed.
+    /// Writes the golden content with today's writer. No codec compresses it, so every byte is fixed.
     private func written(_ version: String) throws -> SimulatedStore {
         let fixture = Fixture(seed: 1)
         let repository = try fixture.create { $0.encryption = Self.encryption(version) }

@@ -1,5 +1,5 @@
-// What has the name of an object and is none keeps something from being done: that fails and names it, and a check
-// names it before.
+// Obstructions: items that are not objects under the name of an object. A command that an obstruction hinders fails and
+// names it. A check names it before.
 
 import BakCore
 import BakFormat
@@ -10,7 +10,7 @@ import Testing
 
 @testable import BakRepository
 
-/// A store in which something else has the names of objects.
+/// A store in which obstructions have the names of some objects.
 private final class ObstructedStore: ForwardingStore, @unchecked Sendable {
     var obstructed: Set<String> = []
     private var staged: [ObjectKey] = []
@@ -89,14 +89,14 @@ private final class ObstructedStore: ForwardingStore, @unchecked Sendable {
         #expect(error?.kind == .obstructed && error?.object == object)
     }
 
-    /// A check names it as what hinders.
+    /// Expects that a check names the obstruction as a hindrance.
     private func expectNamed(_ object: String) throws {
         let (report, events) = try check()
         #expect(report.obstructions == 1 && !report.isClean)
         #expect(events.contains("\(object)\", reason: \"a wall is in its place"), "\(events)")
     }
 
-    /// It may be the latest one.
+    /// The hidden record may be the newest, so "latest" must not mean an older one.
     @Test func whatIsInTheNewestRecordsPlaceIsNoOlderSnapshot() throws {
         try fixture.backup([[1]])
         let newest = try fixture.backup([[2]])
@@ -128,7 +128,7 @@ private final class ObstructedStore: ForwardingStore, @unchecked Sendable {
         for session in sessions {
             _ = try session.makeWriter(.chunkPack, compression: .off).store(SeededRandom(seed: 5).bytes(5000))
         }
-        // A stray pack makes the prune ask whose it is.
+        // A stray pack makes the prune look for its session.
         let pack = try #require(fixture.keys("packs").first)
         fixture.store["packs/00/00" + String(repeating: "1", count: 30)] = fixture.store[pack]
         let ids = sessions.map(\.id).sorted()
@@ -136,7 +136,7 @@ private final class ObstructedStore: ForwardingStore, @unchecked Sendable {
         store.obstructed = [object]
         expectObstructed(object) { _ = try prune() }
         expectObstructed(object) { _ = try repairIndex() }
-        // The other one is ended all the same.
+        // The prune has still ended the other session.
         #expect(try repository.sessionOutcomes().revoked == [ids[1]])
         try expectNamed(object)
         store.obstructed = []
@@ -155,7 +155,7 @@ private final class ObstructedStore: ForwardingStore, @unchecked Sendable {
         try expectNamed("gc/1.\(what)")
         store.obstructed = []
         #expect(try prune().deletedPacks > 0)
-        // What has the name of a round that is over hinders nothing.
+        // An obstruction under the name of an old round hinders nothing.
         store.obstructed = ["gc/1.plan"]
         try fixture.backup([SeededRandom(seed: 3).bytes(5000)])
         #expect(try check().report.isClean && check().report.harmlessObjects == 1)
@@ -187,7 +187,7 @@ private final class ObstructedStore: ForwardingStore, @unchecked Sendable {
         #expect(report.damagedObjects == 1 && report.harmlessObjects == 1 && report.obstructions == 0)
     }
 
-    /// A power cut may empty what a session registered with: no program is behind it, and a prune clears it away.
+    /// A power cut may leave an empty session record. No program needs it, so a prune removes it.
     @Test func anEmptySessionIsClearedAway() throws {
         let kept = try fixture.backup([[1]])
         for damaged in [[], [UInt8](repeating: 7, count: 90)] as [[UInt8]] {

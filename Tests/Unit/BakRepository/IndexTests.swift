@@ -1,4 +1,5 @@
-// The index: the mapped table, the overlay, claims. What the cache says is never believed over the store.
+// The index: the mapped table, the overlay of newer segments, and claims on blobs that are being stored. The program
+// trusts the store more than the cache.
 
 import BakCore
 import BakFormat
@@ -40,7 +41,7 @@ private func overlay(_ segments: [IndexSegment]) -> IndexOverlay {
         #expect(table.isSound())
     }
 
-    /// Ids as no hash gives them, for which every guess of a look-up is wrong.
+    /// Ids that are not uniformly distributed. Each guess in a look-up is then wrong.
     @Test(arguments: 0..<8)
     func idsThatAreNotUniformAreFound(shape: Int) throws {
         let random = TestSeed.random("index of uneven ids, \(shape)")
@@ -110,7 +111,7 @@ private func overlay(_ segments: [IndexSegment]) -> IndexOverlay {
             var segments = (0..<random.number(1...6)).map { _ in
                 segment(random, entries: random.number(0...300))
             }
-            // Blobs that two sessions stored.
+            // A blob that two sessions have stored.
             if let first = segments[0].entries.first, segments.count > 1 {
                 var twin = first
                 twin.pack = 0
@@ -144,7 +145,7 @@ private func overlay(_ segments: [IndexSegment]) -> IndexOverlay {
 }
 
 @Suite struct BlobIndexTests {
-    /// A repository with a committed segment of so many made-up blobs.
+    /// Returns a repository with a committed segment of `entries` invented blobs.
     private func repository(_ fixture: Fixture, entries: Int) throws -> (Repository, IndexSegment) {
         let repository = try fixture.create()
         return (repository, try addSegment(fixture, repository, entries: entries))
@@ -176,7 +177,7 @@ private func overlay(_ segments: [IndexSegment]) -> IndexOverlay {
         fixture.store.clearCalls()
         expect(try BlobIndex(repository), toHold: segment)
         #expect(!fixture.store.calls.contains { $0.operation == .read }, "the table holds the segment")
-        // Stale: the session it covers is no longer there.
+        // The table is out of date: a session that it covers no longer exists.
         fixture.store["snapshots/\(segment.session)"] = nil
         #expect(try BlobIndex(repository).count == 0)
     }

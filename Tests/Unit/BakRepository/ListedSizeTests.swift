@@ -1,5 +1,5 @@
-// A listing may say any size: a sparse file is as long as its owner likes and takes no room. Totals of such sizes end
-// at the largest number, and nothing is read or kept because of them.
+// A listing may report any size: a sparse file can be very long and yet take no space. Sums of such sizes stop at the
+// largest number. The program reads and allocates no more because of them.
 
 import BakCore
 import BakFormat
@@ -9,10 +9,10 @@ import Testing
 
 @testable import BakRepository
 
-/// A store in which each pack is longer than it was, by holes.
+/// A store in which a hole makes each pack longer.
 private final class HollowStore: ForwardingStore, @unchecked Sendable {
     let size: Int
-    /// How many bytes of packs were read.
+    /// The number of bytes that were read from packs.
     private(set) var readBytes = 0
 
     init(_ base: SimulatedStore, size: Int) {
@@ -53,7 +53,7 @@ private final class HollowStore: ForwardingStore, @unchecked Sendable {
 @Suite struct ListedSizeTests {
     private static let huge = 1 << 62
 
-    /// Six packs, and two that no index names.
+    /// Makes six packs, and two more that no index names.
     private static func prepared(_ fixture: Fixture) throws {
         for number in 1...3 { try fixture.backup([[UInt8](repeating: UInt8(number), count: 70_000)]) }
         let packs = fixture.keys("packs")
@@ -86,7 +86,7 @@ private final class HollowStore: ForwardingStore, @unchecked Sendable {
         #expect(report.unusedPacks == 2 && report.unusedBytes == UInt64(Self.huge) * 2)
         options.isDryRun = false
         #expect(try Prune(repository, options, host: "h", program: "p").run().packBytes == .max)
-        // What was read is what is there, and a little.
+        // Little more was read than the real bytes.
         #expect(store.readBytes < 4 << 20, "\(store.readBytes) bytes")
     }
 
@@ -109,10 +109,10 @@ private final class HollowStore: ForwardingStore, @unchecked Sendable {
         let store = HollowStore(fixture.store, size: Self.huge)
         let repository = try Self.open(fixture, store)
         let report = try RepairIndex(repository, RepairRequest(host: "h", program: "p")).run()
-        // They do not end as packs do.
+        // These packs do not end as a pack must.
         #expect(report.damagedPacks == 2)
         #expect(store.readBytes < 4 << 20, "\(store.readBytes) bytes")
-        // The index is one that can be read, and says what the packs hold.
+        // The repaired index can be read and lists the blobs of the packs.
         #expect(try contents(snapshot, try fixture.open()) == before)
     }
 }

@@ -1,5 +1,5 @@
-// Puts whose reply is lost. Whoever repeats one finds its own object, and goes on; whoever is told of a failure undoes
-// nothing that may be needed.
+// Puts whose reply is lost. If the put is repeated, the program finds its own object and continues. If the put fails,
+// the program does not undo anything that may be needed.
 
 import BakCodec
 import BakCore
@@ -30,7 +30,8 @@ private func note(_ name: String) -> KeySlotNote {
             in: store, options: options, cache: MemoryCache(), time: fixture.time, random: fixture.random)
     }
 
-    /// Whatever becomes of the configuration's put, the key that the repository may be sealed with stays.
+    /// Whether the put of the configuration fails or is repeated, the key slot stays, because the configuration may
+    /// need it.
     @Test(arguments: [ReplyLosingStore.Loss.fails(.lostMedium), .isRepeated])
     func aNewRepositoryKeepsItsKeySlot(_ loss: ReplyLosingStore.Loss) throws {
         let store = ReplyLosingStore(fixture.store, loss, of: ObjectNames.config.description)
@@ -44,7 +45,8 @@ private func note(_ name: String) -> KeySlotNote {
         try #expect(fixture.open("word").snapshots().readable.count == 2)
     }
 
-    /// Another program's configuration came between the look and the put: then the slot is of no use.
+    /// Another program puts its configuration between this program's check and put. Then the key slot has no use and is
+    /// removed.
     @Test func theSlotGoesWhereAnotherRepositoryIs() throws {
         let store = InterruptedStore(fixture.store, beforeMutation: 2) { [fixture] in
             _ = try Repository.create(
@@ -57,7 +59,7 @@ private func note(_ name: String) -> KeySlotNote {
         try smallBackup(fixture.open())
     }
 
-    /// A transport that repeats every put: each finds its own object, and all goes as without.
+    /// A transport repeats every put. Each put finds its own object, and all commands work as usual.
     @Test func everythingThatIsPutIsKnownAgain() throws {
         let store = ReplyLosingStore(fixture.store, .isRepeated)
         let repository = try create(in: store)
@@ -73,7 +75,7 @@ private func note(_ name: String) -> KeySlotNote {
         var options = PruneOptions()
         options.graceSeconds = 0
         let report = try Prune(repository, options, host: "h", program: "p").run()
-        // Its tombstone is this prune's, although the store said that one was there.
+        // The tombstone counts as this prune's own, although the repeated put found the name taken.
         #expect(report.revokedSessions == 1)
         #expect(try repository.sessionOutcomes().revoked.contains(abandoned.id))
         let second = try repository.addKeySlot(password: password("other"), cost: cheap, note: note("second"))

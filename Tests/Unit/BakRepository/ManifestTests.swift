@@ -1,4 +1,5 @@
-// Manifests through a repository: written, shared, read from any path, and refused when anything is damaged.
+// Manifests in a repository. They are written, share segments and are read from any path. They are refused if anything
+// is damaged.
 
 import BakCodec
 import BakCore
@@ -23,7 +24,7 @@ import Testing
         return (commit, session.added.blobs)
     }
 
-    /// Reads a manifest back with continuations joined to their entries.
+    /// Reads a manifest and joins the continuations to their entries.
     private func read(_ commit: CommitRecord, _ repository: Repository, from path: [UInt8] = []) throws
         -> [ManifestEntry]
     {
@@ -41,7 +42,7 @@ import Testing
         return entries
     }
 
-    /// Plain entries, quick to make.
+    /// Returns ordinary entries that are quick to make.
     private func plainEntries(_ count: Int) -> [ManifestEntry] {
         (0..<count).map { number in
             let digits = String(number)
@@ -64,7 +65,7 @@ import Testing
         let random = TestSeed.random("manifest from any path")
         let repository = try Fixture().create()
         var entries = random.entries(60)
-        // A file whose extents fill several segments, where nothing lies beneath.
+        // A file whose extents fill several segments. The entry must have nothing beneath it.
         let lowest = entries.indices.filter { place in
             place + 1 == entries.count
                 || !PathOrder.isAtOrBeneath(entries[place + 1].path, entries[place].path)
@@ -96,7 +97,7 @@ import Testing
         #expect(segments.count > 10)
         entries[10_000].stat.mtime.seconds = 99
         let (_, added) = try write(entries, repository)
-        // One segment and the root.
+        // One segment and the root were added.
         #expect(added == 2)
         entries.remove(at: 5_000)
         let (_, addedByRemoval) = try write(entries, repository)
@@ -112,7 +113,7 @@ import Testing
         #expect(throws: RepositoryError.self) { try manifest.append(entry) }
     }
 
-    /// A root that a hostile writer could store, committed.
+    /// Commits a root that only a hostile writer would store.
     private func commit(
         _ segments: [ManifestSegmentReference], _ stored: [[UInt8]], _ repository: Repository
     ) throws -> CommitRecord {
@@ -144,7 +145,7 @@ import Testing
         try expectRefusal([segment(entries[0].path), segment(entries[0].path)], "do not follow")
     }
 
-    /// Whoever reads such a file finds it damaged; others of its segment are read.
+    /// A file with too many extents is damaged. The other files of its segment are read.
     @Test func extentsLongerThanTheirFileCostNoOther() throws {
         let repository = try Fixture().create()
         var entries = plainEntries(3)
@@ -171,7 +172,8 @@ import Testing
             for change in [nil, damaged, Array(bytes.prefix(100)), image[other]] where change != bytes {
                 fixture.store[pack] = change
                 do {
-                    // A manifest pack of the first checkpoint may serve no later snapshot.
+                    // A later snapshot need not refer to a manifest pack of the first checkpoint, so all snapshots are
+                    // read.
                     _ = try contents(commit, repository)
                     let older = try repository.snapshots().readable.filter { !$0.isComplete }
                     for snapshot in older { _ = try contents(snapshot, repository) }
@@ -194,14 +196,14 @@ import Testing
         let reader = BlobReader(repository)
         let content = Array(try reader.read(reference, kind: .chunkPack, index: index))
         #expect(content == [1, 2, 3, 4])
-        // The right id with another length, and in the other domain.
+        // The right id with another length, and the right id in the other domain.
         #expect(throws: MissingBlobError.self) {
             try reader.read(BlobReference(id: reference.id, length: 5), kind: .chunkPack, index: index)
         }
         #expect(throws: CorruptionError.self) {
             try reader.read(reference, kind: .manifestPack, index: index)
         }
-        // The right id with wrong bytes: every bit of header and content.
+        // The right id with wrong bytes: every bit of header and content is changed once.
         let bytes = try #require(fixture.store[pack])
         for bit in 64 * 8..<(64 + 48 + 4) * 8 {
             var damaged = bytes

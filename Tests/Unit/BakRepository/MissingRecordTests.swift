@@ -1,5 +1,5 @@
-// Commit records that are gone: they are noticed by what else says that they were there, and nothing is deleted that
-// only they may need.
+// Commit records that are lost. Another object, the witness, shows that the record existed. No prune deletes data that
+// only the lost snapshot may need.
 
 import BakCore
 import BakFormat
@@ -13,10 +13,11 @@ import Testing
     private static let kept = SeededRandom(seed: 61).bytes(40_000)
     private static let gone = SeededRandom(seed: 62).bytes(300_000)
 
-    /// What says that the record was there.
+    /// The object that shows that the record existed.
     enum Witness: CaseIterable { case spare, decision, child }
 
-    /// A repository in which the record of its first snapshot is gone, and only `witness` tells of it.
+    /// Returns a repository that has lost the record of its first snapshot, with only one witness. Also returns the
+    /// snapshot and its record's bytes.
     private func prepare(_ witness: Witness) throws -> (Fixture, old: CommitRecord, bytes: [UInt8]) {
         let fixture = Fixture()
         _ = try fixture.create()
@@ -30,7 +31,7 @@ import Testing
                 return record
             }
             session.close()
-            // Its root is no list of files; a prune must not get so far.
+            // The child's root is not a list of files. A prune must stop before it would read the root.
         } else {
             try fixture.backup([Self.kept])
         }
@@ -62,7 +63,7 @@ import Testing
         }
         #expect(fixture.store.durableImage == before)
         #expect(try !check(fixture).isClean)
-        // It is found again.
+        // The record is found again.
         fixture.store["snapshots/\(old.id)"] = bytes
         #expect(try contents(old, fixture.open()) == [Self.gone])
         #expect(try fixture.open().snapshotList().unreadable.isEmpty)
@@ -85,7 +86,7 @@ import Testing
         try RepositoryCheck(try fixture.open(), depth: .structure, workerCount: 1, onEvent: { _ in }).run()
     }
 
-    /// A tombstone in a record's place ends nothing.
+    /// A tombstone in the record's place does not end the session.
     @Test func aTombstoneDoesNotTakeARecordsPlace() throws {
         let (fixture, old, _) = try prepare(.spare)
         let key = "snapshots/\(old.id)"
@@ -95,7 +96,7 @@ import Testing
         #expect(fixture.store["index/\(old.id)"] != nil)
     }
 
-    /// Its session's record may be there still: a prune takes it for one that committed.
+    /// The session record may still exist. A prune treats the session as committed.
     @Test func aSessionWithASpareIsNotEnded() throws {
         let (fixture, old, _) = try prepare(.spare)
         #expect(fixture.store["sessions/\(old.id)"] != nil)
@@ -105,7 +106,7 @@ import Testing
         #expect(fixture.store["snapshots/\(old.id)"] == nil)
     }
 
-    /// A repository of an earlier program has no spares, and its next prune makes them.
+    /// A repository of an earlier program has no spares. Its next prune makes them.
     @Test func aRepositoryWithoutSparesIsWhole() throws {
         let fixture = Fixture()
         _ = try fixture.create()
@@ -119,7 +120,7 @@ import Testing
         #expect(fixture.store["records/\(old.id)"] == fixture.store["snapshots/\(old.id)"])
     }
 
-    /// A spare that a power cut emptied still says that there was a record.
+    /// A power cut has emptied a spare. The spare still shows that there was a record.
     @Test func anEmptySpareIsAWitnessAndIsMadeAnew() throws {
         let fixture = Fixture()
         _ = try fixture.create()
@@ -135,7 +136,7 @@ import Testing
         #expect(fixture.store["records/\(old.id)"] == bytes)
     }
 
-    /// A spare says where in the order a damaged snapshot was, and whether it was one that `latest` means.
+    /// A spare shows the place of a damaged snapshot in the order, and whether "latest" could mean it.
     @Test func aSpareTellsWhetherASnapshotMayBeTheLatest() throws {
         let fixture = Fixture()
         let repository = try fixture.create()
@@ -159,7 +160,7 @@ import Testing
         }
         #expect(latest(without: 0, "latest") == 2)
         #expect(latest(without: 0, "latest~1") == nil)
-        // It was partial, and is none that counts.
+        // This snapshot was partial, so "latest" cannot mean it.
         #expect(latest(without: 1, "latest") == 2)
         #expect(latest(without: 1, "latest~1") == 0)
         #expect(latest(without: 2, "latest") == nil)

@@ -1,4 +1,4 @@
-// A prune that stops at any of its calls: nothing is lost, and the next prune finishes what it began.
+// A prune that stops at any of its calls. Nothing is lost, and the next prune finishes its work.
 
 import BakCore
 import BakFormat
@@ -13,7 +13,8 @@ import Testing
     private static let small = SeededRandom(seed: 12).bytes(9_000)
     private static let other = SeededRandom(seed: 13).bytes(5_000)
 
-    /// A repository in which a prune has everything to do: packs to delete, one to rewrite, a session to end.
+    /// Returns a repository in which a prune has every kind of work: packs to delete, a pack to repack, a session to
+    /// end.
     private func prepare() throws -> (Fixture, [(CommitRecord, [[UInt8]])]) {
         let fixture = Fixture()
         let repository = try fixture.create()
@@ -40,7 +41,7 @@ import Testing
             isWhole = !fixture.store.hasFaultStruck
             fixture.store = fixture.store.afterCrash()
             try fixture.expectWhole(expected, isTidy: false)
-            // A backup comes before the next prune.
+            // A backup runs before the next prune.
             let added = try fixture.backup([Self.other])
             expected.append((added, [Self.other]))
             try fixture.prune()
@@ -74,7 +75,7 @@ import Testing
     }
 
     @Test func twoPrunesOfOneRound() throws {
-        // The other one is done with the whole round before any of this one's calls.
+        // The other prune completes the whole round before one of this prune's calls.
         var mutation = 0
         var isDone = false
         while !isDone {
@@ -95,7 +96,7 @@ import Testing
     }
 }
 
-/// Markers that the medium has changed: the snapshot stays hidden, and nothing is deleted on their word.
+/// The medium has changed a forget marker. Its snapshot stays hidden, but no prune deletes data because of this marker.
 @Suite struct ForgetDoubtTests {
     private static let kept = SeededRandom(seed: 51).bytes(40_000)
     private static let gone = SeededRandom(seed: 52).bytes(300_000)
@@ -131,14 +132,14 @@ import Testing
                 #expect(try fixture.open().snapshots().readable.map(\.id) == [new.id])
             }
             #expect(try contents(old, try fixture.open()) == [Self.gone, Self.kept])
-            // Removed once more, it goes.
+            // After the user forgets the snapshot again, it can be deleted.
             let image = fixture.store.durableImage
             try fixture.forget(old)
             #expect(try !fixture.open().isMarkerDamaged(old.id))
             let report = try fixture.prune { $0.maxUnused = .bytes(0) }
             #expect(report.snapshotsInDoubt == 0 && report.freedBytes > UInt64(Self.gone.count))
             try fixture.expectWhole([(new, [Self.kept])])
-            // Without its marker, it is back.
+            // Without its marker, the snapshot is visible again.
             fixture.store = SimulatedStore(image)
             fixture.store[key] = nil
             try fixture.expectWhole([(old, [Self.gone, Self.kept]), (new, [Self.kept])], isTidy: false)
@@ -160,7 +161,7 @@ import Testing
                 fixture.store[key] = damage(marker)
                 #expect(try fixture.prune().snapshotsInDoubt == 0)
                 #expect(try fixture.open().snapshots().readable.map(\.id) == [new.id])
-                // A check tells of it, and removed once more it is whole.
+                // A check reports the marker. After the user forgets the snapshot again, the marker is whole.
                 try fixture.forget(old)
                 try fixture.expectWhole([(new, [Self.kept])])
             }
@@ -180,7 +181,7 @@ import Testing
             try fixture.forget(gone)
             fixture.cache = MemoryCache()
             let key = ObjectNames.forget(old.id).description
-            // Another snapshot's marker, or one that was made without the key.
+            // Either a copy of another snapshot's marker, or a marker that was made without the key.
             fixture.store[key] =
                 isCopied
                 ? fixture.store[ObjectNames.forget(gone.id).description]
@@ -195,7 +196,7 @@ import Testing
     }
 
     @Test func whatIsLeftOfAPrunedSnapshotStays() throws {
-        // Its manifest lies in a pack that stayed, most of its content is gone.
+        // The snapshot's manifest is in a pack that stayed. Most of its content is gone.
         var fixture = Fixture()
         _ = try fixture.create()
         let old = try fixture.backup([Self.gone])
@@ -216,7 +217,7 @@ import Testing
         try fixture.expectWhole([(new, [Self.kept])])
     }
 
-    /// That this machine has put a marker, or read one that was whole, says nothing of what is there now.
+    /// This machine has put the marker, or has read it when it was whole. That does not show that it is whole now.
     @Test func aMarkerIsReadUntilItsWorkIsDone() throws {
         let fixture = Fixture()
         _ = try fixture.create()

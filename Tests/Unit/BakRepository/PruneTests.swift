@@ -1,4 +1,4 @@
-// What a prune gives back and what it leaves, and what is left when it stops anywhere.
+// The space that a prune frees, the objects that it leaves, and the state after it stops anywhere.
 
 import BakCore
 import BakFormat
@@ -10,7 +10,7 @@ import Testing
 @testable import BakRepository
 
 extension Fixture {
-    /// Prunes without patience for running sessions.
+    /// Prunes without a grace period for running sessions.
     @discardableResult
     func prune(_ change: (inout PruneOptions) -> Void = { _ in }) throws -> PruneReport {
         var options = PruneOptions()
@@ -19,7 +19,7 @@ extension Fixture {
         return try Prune(try open(), options, host: "host", program: "test").run()
     }
 
-    /// Stores contents as one snapshot.
+    /// Stores contents as the files of one snapshot.
     @discardableResult
     func backup(_ contents: [[UInt8]]) throws -> CommitRecord {
         let session = try self.session(try open())
@@ -40,7 +40,7 @@ extension Fixture {
 
     func bytes(_ folder: String) -> UInt64 { keys(folder).reduce(0) { $0 + UInt64(store[$1]!.count) } }
 
-    /// Checks that nothing is wrong and nothing is left over.
+    /// Checks that nothing is wrong, and with `isTidy` that nothing is left over.
     func expectWhole(_ expected: [(CommitRecord, [[UInt8]])], isTidy: Bool = true) throws {
         let repository = try open()
         for (snapshot, contents) in expected {
@@ -59,7 +59,7 @@ extension Fixture {
     }
 }
 
-/// Three contents that are too random to be compressed, and one that is not.
+/// Three contents that are too random to compress, and one that compresses.
 private let shared = SeededRandom(seed: 1).bytes(30_000)
 private let first = SeededRandom(seed: 2).bytes(200_000)
 private let second = SeededRandom(seed: 3).bytes(10_000)
@@ -91,14 +91,14 @@ private let plain = [UInt8](repeating: 7, count: 50_000)
         #expect(report.freedBytes > UInt64(first.count))
         #expect(fixture.keys("index").count == 1)
         try fixture.expectWhole([(new, [second])])
-        // Once more there is nothing to do.
+        // A second prune has nothing to do.
         let again = try fixture.prune()
         #expect(again.deletedPacks == 0)
         #expect(fixture.keys("gc") == ["gc/1.decision", "gc/1.plan"])
     }
 
-    /// A listing that takes several calls may show a snapshot and not the one before it that it counts on, where both
-    /// were put meanwhile.
+    /// A listing may take several calls. If two snapshots are put meanwhile, it may show the later one but not the
+    /// earlier one, on whose packs the later one relies.
     @Test func aListingThatMissesASnapshotLosesNothing() throws {
         for missing in 1...4 {
             let fixture = Fixture()
@@ -107,7 +107,7 @@ private let plain = [UInt8](repeating: 7, count: 50_000)
             let one = try fixture.backup([shared, second])
             let two = try fixture.backup([shared, plain])
             try fixture.forget(old)
-            // So many listings are from before both, and one from while they came.
+            // The first listings show neither snapshot. The next one shows only the second.
             let paged = PagedStore(
                 fixture.store,
                 hiding: { $0 <= missing ? (($0 < missing) ? [one.id, two.id] : [one.id]) : [] })
@@ -140,7 +140,7 @@ private let plain = [UInt8](repeating: 7, count: 50_000)
     @Test func anIndexOfATableAndMoreIsRewritten() throws {
         let fixture = Fixture()
         _ = try fixture.create()
-        // More than goes into memory, and a little on top of it.
+        // More entries than the overlay holds, and a few more.
         func contents(_ numbers: Range<Int>) -> [[UInt8]] {
             numbers.map { number in [UInt8(number >> 8), UInt8(number & 255), 1] }
         }
@@ -150,7 +150,7 @@ private let plain = [UInt8](repeating: 7, count: 50_000)
         let next = try fixture.backup(contents(3000..<6500))
         let last = try fixture.backup(contents(2000..<2010) + contents(6400..<6600))
         try fixture.forget(old)
-        // Several threads read the manifests; the outcome is that of one.
+        // Several threads read the manifests. The outcome must be the same as with one thread.
         let report = try fixture.prune { $0.workerCount = 3 }
         #expect(report.rewrittenPacks > 0 && report.unusedBytes == 0)
         #expect(report.livingBlobs > 3600)
@@ -236,14 +236,14 @@ private let plain = [UInt8](repeating: 7, count: 50_000)
         let kept = try fixture.backup([second])
         let session = try fixture.session(repository)
         let root = try session.makeWriter(.chunkPack, compression: .off).store(first)
-        // The machine stops after the packs are visible.
+        // The machine stops after the packs have become visible.
         fixture.store.setFault(.crash(afterMutation: 3))
         #expect(throws: StoreError.self) {
             try session.commit(continuing: false) { record($0, hasIndex: $1, root: root) }
         }
         fixture.store.setFault(nil)
         #expect(fixture.keys("packs").count == 3)
-        // A prune that is told to stop rather than to end the session leaves it alone.
+        // A prune that waits for the session and is told to stop must not end it.
         var options = PruneOptions()
         options.graceSeconds = 3600
         let calls = Counter()
@@ -257,7 +257,8 @@ private let plain = [UInt8](repeating: 7, count: 50_000)
         try fixture.expectWhole([(kept, [second])])
     }
 
-    /// A prune that is stopped while it deletes has given back what is gone, and the next one the rest.
+    /// A prune that is stopped during the deletion reports the packs that it has deleted. The next prune deletes the
+    /// rest.
     @Test func aStoppedPruneCountsWhatItHasDeleted() throws {
         let fixture = Fixture()
         _ = try fixture.create()
@@ -395,7 +396,7 @@ private let plain = [UInt8](repeating: 7, count: 50_000)
         let fixture = Fixture()
         _ = try fixture.create()
         var contents = (0..<40).map { [UInt8](repeating: UInt8($0), count: 600) }
-        // Contents that come, go and come back, at both ends and between.
+        // Contents come, go and come back, at both ends of the list and in between.
         for number in 0..<12 {
             try fixture.backup(contents)
             contents[(number * 17) % 40] = [UInt8](repeating: UInt8(100 + number % 5), count: 600)
@@ -411,7 +412,7 @@ private let plain = [UInt8](repeating: 7, count: 50_000)
             }
             #expect(marked.count == mark.live.count)
             if cold.isEmpty { cold = marked } else { #expect(marked == cold) }
-            // Nothing was forgotten, so all that there is is referred to.
+            // No snapshot was forgotten, so something refers to every blob.
             var blobs = 0
             try mark.sorted.forEachBlob { _, _ in blobs += 1 }
             #expect(marked.count == blobs)
@@ -423,13 +424,13 @@ private let plain = [UInt8](repeating: 7, count: 50_000)
         _ = try fixture.create()
         try fixture.backup([shared])
         let packs = fixture.keys("packs")
-        /// Bytes of packs read.
+        /// Returns the number of reads of packs.
         func reads() throws -> Int {
             fixture.store.clearCalls()
             try fixture.prune()
             return fixture.store.calls.filter { $0.operation == .read && packs.contains($0.object) }.count
         }
-        // The root and the segment; then the root alone.
+        // The first time, the prune reads the root and the segment; the second time only the root.
         #expect(try reads() == 2)
         #expect(try reads() == 1)
         let file = try #require(fixture.cache[ReferenceCache.name])
@@ -445,7 +446,7 @@ private let plain = [UInt8](repeating: 7, count: 50_000)
     }
 }
 
-/// A store where the last to put an object wins.
+/// A store in which a put overwrites the object that has the name.
 private final class OverwritingStore: ForwardingStore, @unchecked Sendable {
     override func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome {
         try base.delete(key)
@@ -453,7 +454,7 @@ private final class OverwritingStore: ForwardingStore, @unchecked Sendable {
     }
 }
 
-/// Counts calls.
+/// A counter of calls.
 private final class Counter: @unchecked Sendable {
     private let monitor = Monitor()
     private var count = 0
@@ -466,7 +467,7 @@ private final class Counter: @unchecked Sendable {
     }
 }
 
-/// A store whose first listings of snapshots leave some out.
+/// A store whose first listings of snapshots leave some of them out.
 private final class PagedStore: ForwardingStore, @unchecked Sendable {
     private let hiding: (Int) -> [ID128]
     private(set) var listings = 0

@@ -1,5 +1,5 @@
-// What a planner joins, against a plan that is made blob by blob; and that damage of one blob of a request costs that
-// one.
+// The requests of a planner are compared with a plan that is made blob by blob. A damaged blob in a request makes only
+// itself unreadable.
 
 import BakCore
 import BakFormat
@@ -9,8 +9,8 @@ import Testing
 @testable import BakRepository
 
 @Suite struct RangePlannerTests {
-    /// Blobs of some packs, sorted as they lie; with and without gaps, some twice, some within others as only a hostile
-    /// index has them.
+    /// Returns blobs of some packs in the order of their offsets. Some have gaps between them, some come twice, and
+    /// some lie within others, as only a hostile index says.
     private func locations(_ random: SeededRandom) -> [BlobLocation] {
         let packs = (0..<random.number(1...3)).map { _ in random.id() }
         return (0..<random.number(0...40)).map { _ in
@@ -32,14 +32,15 @@ import Testing
                 let end = request.items.map(\.endOffset).max()!
                 #expect(request.range == Int(first.offset)..<end)
                 #expect(request.items.allSatisfy { $0.pack == request.pack })
-                // Longer than allowed only where the first blob is, and what lies in it comes along.
+                // A request is longer than the limit only if its first blob is. It may then have more blobs that lie
+                // within the first.
                 #expect(request.range.count <= max(planner.mostBytes, first.endOffset - Int(first.offset)))
                 var covered = first.endOffset
                 for item in request.items {
                     #expect(Int(item.offset) - covered <= planner.gapBytes)
                     covered = max(covered, item.endOffset)
                 }
-                // The next blob could not have come along.
+                // The next blob did not fit into this request.
                 guard let blob = next?.items.first, blob.pack == request.pack else { continue }
                 let isNear = Int(blob.offset) - end <= planner.gapBytes
                 #expect(!isNear || blob.endOffset - Int(first.offset) > planner.mostBytes)
@@ -55,7 +56,7 @@ import Testing
         #expect(ahead.bytes(reading: 3000..<4000) == 1 << 20)
         #expect(ahead.bytes(reading: 4000..<5000) == 1 << 20)
         #expect(ahead.bytes(reading: 5000..<(5000 + 2 << 20)) == UInt64((5000 + 2 << 20) - 5000))
-        // A jump, and on from there.
+        // The reader jumps, and then goes forward again.
         #expect(ahead.bytes(reading: 0..<1000) == 1000)
         #expect(ahead.bytes(reading: 1000..<2000) == 128 << 10)
         #expect(ahead.bytes(reading: 50_000..<50_010) == 10)
@@ -82,7 +83,7 @@ import Testing
         #expect(found == Dictionary(zip(references, contents)) { one, _ in one })
         #expect(fixture.store.calls.filter { $0.operation == .read }.count == 1)
 
-        // One bit, a blob that is not there, and then the end of the pack.
+        // Damage one bit, ask for an unknown blob, and then cut off the end of the pack.
         let place = random.number(0...59)
         let location = try #require(index.location(of: references[place]))
         let pack = ObjectNames.pack(location.pack).description

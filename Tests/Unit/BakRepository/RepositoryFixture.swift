@@ -1,4 +1,4 @@
-// A small repository on simulated media, and a backup small enough to be stopped at each of its calls.
+// A small repository on simulated media, and a backup that is small enough to stop it at each of its calls.
 
 import BakCodec
 import BakCore
@@ -15,7 +15,7 @@ struct Fixture {
     var cache = MemoryCache()
     var time = SimulatedTime()
     var random: SeededRandom
-    /// Opens the repository, where it is encrypted and the test has set it.
+    /// The password that opens the repository; nil if the repository is not encrypted or if no password is given.
     var word: String?
 
     init(seed: UInt64 = 7) { random = SeededRandom(seed: seed) }
@@ -41,7 +41,7 @@ struct Fixture {
     }
 }
 
-/// A commit record with nothing unusual.
+/// Returns a plain commit record.
 func record(_ id: ID128, hasIndex: Bool, root: BlobReference, isComplete: Bool = true) -> CommitRecord {
     CommitRecord(
         id: id, time: Timestamp(seconds: 1), endTime: Timestamp(seconds: 2), host: "host", device: "",
@@ -56,7 +56,7 @@ extension BlobWriter {
     }
 }
 
-/// A file of one chunk.
+/// Returns a file with one chunk.
 func file(_ path: [UInt8], _ chunk: BlobReference) -> ManifestEntry {
     var stat = FileStat(type: .regular)
     stat.size = UInt64(chunk.length)
@@ -64,10 +64,10 @@ func file(_ path: [UInt8], _ chunk: BlobReference) -> ManifestEntry {
         path: path, stat: stat, attributes: FileAttributes(), content: .extents([.chunk(chunk)]))
 }
 
-/// What the small backup stores: two files before its checkpoint, two after it.
+/// The contents that the small backup stores: two files before its checkpoint, and two after it.
 let smallContents: [[UInt8]] = (1...4).map { [UInt8](repeating: UInt8($0), count: 1000 * $0) }
 
-/// Backs up two files, commits a checkpoint, backs up two more and commits.
+/// Backs up two files, commits a checkpoint, backs up two more files and commits.
 @discardableResult
 func smallBackup(_ repository: Repository) throws -> [CommitRecord] {
     let session = try BackupSession(repository, host: "host", program: "test")
@@ -87,7 +87,7 @@ func smallBackup(_ repository: Repository) throws -> [CommitRecord] {
     return commits
 }
 
-/// Reads all files of a snapshot; throws when one cannot be read.
+/// Returns the contents of all files of a snapshot. Throws if one of them cannot be read.
 func contents(_ snapshot: CommitRecord, _ repository: Repository) throws -> [[UInt8]] {
     let index = try BlobIndex(repository)
     let reader = try ManifestReader(snapshot, repository: repository, index: index)
@@ -104,7 +104,7 @@ func contents(_ snapshot: CommitRecord, _ repository: Repository) throws -> [[UI
     return contents
 }
 
-/// A store in which something else happens before one of its mutations.
+/// A store that calls a closure before one of its mutations.
 final class InterruptedStore: ForwardingStore, @unchecked Sendable {
     private var mutationsLeft: Int
     private let act: () throws -> Void
@@ -136,7 +136,7 @@ final class InterruptedStore: ForwardingStore, @unchecked Sendable {
     }
 }
 
-/// An index segment of a session of its own: one pack with so many blobs.
+/// Returns an index segment of an own session, with one pack of `count` blobs.
 func segment(_ random: SeededRandom, entries count: Int) -> IndexSegment {
     let blobs = (0..<count).map { number in
         BlobRecord(

@@ -1,4 +1,5 @@
-// Retention of what is in doubt and of archives: nothing that a disk left out pushes out what is right.
+// Retention with snapshots in doubt and with archives. A snapshot that lacks files because of a missing disk never
+// pushes out a good one.
 
 import BakCore
 import BakFormat
@@ -19,7 +20,7 @@ import Testing
         letters(decide(list, rules).values.filter(\.isKept).map(\.snapshot.id))
     }
 
-    /// Six days, of which some letters are in doubt, and some confirm the one before them.
+    /// Returns six daily snapshots. Some letters are in doubt, and some confirm the snapshot before them.
     private func days(doubtful: String, confirming: String = "", archives: String = "") -> [CommitRecord] {
         var list = snapshots(
             "a 2025-06-01, b 2025-06-02, c 2025-06-03, d 2025-06-04, e 2025-06-05, f 2025-06-06")
@@ -64,7 +65,8 @@ import Testing
         #expect(letters(retention.kept(of: days(doubtful: "", archives: "abc"))) == "f")
     }
 
-    /// Whatever is in doubt: what the rules keep without it, they keep with it; and it stays while the doubt stands.
+    /// The snapshots that the rules keep without the doubtful ones are also kept with them. A doubtful snapshot stays
+    /// while its doubt stands.
     @Test func doubtsPushOutNothing() {
         var standing = 0
         for round in 0..<Self.rounds {
@@ -76,7 +78,8 @@ import Testing
                     UInt64(number), Timestamp(seconds: now.seconds - Int64(random.number(0...90 * 86400))),
                     isComplete: !random.oneIn(7), device: "d\(random.number(0...1))")
                 if record.isComplete, random.oneIn(3) { record.doubtfulPaths = [0] }
-                // What confirms is certain here, so that the list without what is not has it, too.
+                // A snapshot that confirms is never doubtful here. So it is also in the list without doubtful
+                // snapshots.
                 if record.doubtfulPaths.isEmpty, let last = list.last, random.oneIn(4) {
                     record.confirmed = [last.id]
                 }

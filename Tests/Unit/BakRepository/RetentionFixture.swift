@@ -1,20 +1,20 @@
-// Snapshots, zones and policies written in a few characters, for the tests of retention.
+// Short notations for snapshots, time zones and policies, for the tests of retention.
 
 import BakCore
 import BakFormat
 import BakRepository
 
-/// Seconds east of UTC in some places, from the rules in force there in 2025.
+/// Some time zones, with the offsets from UTC that hold there in 2025.
 enum Zone: Sendable {
     case utc, berlin, newYork, lordHowe
 
     func offset(_ time: Timestamp) -> Int {
         let year = CivilTime(time, offsetSeconds: 0).year
-        /// The seconds of a UTC hour on the `nth` Sunday of a month; the last one for 0.
+        /// Returns the time of a UTC hour on the `nth` Sunday of a month; on the last Sunday if `nth` is 0.
         func sunday(_ nth: Int, month: Int, hour: Int) -> Int64 {
             let length = CivilTime.days(inMonth: month, of: year)
             let first = CivilTime(year: year, month: month, day: 1).dayNumber
-            // Day 3 after 1970-01-01 was a Sunday.
+            // 1970-01-04 was a Sunday. It has the day number 3.
             let sundays = (first..<first + length).filter { (($0 - 3) % 7 + 7) % 7 == 0 }
             return Int64(nth == 0 ? sundays.last! : sundays[nth - 1]) * 86400 + Int64(hour) * 3600
         }
@@ -28,14 +28,14 @@ enum Zone: Sendable {
             let summer = sunday(2, month: 3, hour: 7)..<sunday(1, month: 11, hour: 6)
             return summer.contains(seconds) ? -14400 : -18000
         case .lordHowe:
-            // The clock changes on Sundays at 2:00 there, which is on Saturday by UTC.
+            // The clock changes on Sundays at 2:00 local time, which is Saturday in UTC.
             let winter = sunday(1, month: 4, hour: -9)..<(sunday(1, month: 10, hour: -9) + 1800)
             return winter.contains(seconds) ? 37800 : 39600
         }
     }
 }
 
-/// A moment from `YYYY-MM-DD [HH:MM[:SS]]` in UTC.
+/// Returns the moment of a text `YYYY-MM-DD [HH:MM[:SS]]`, in UTC.
 func moment(_ text: some StringProtocol) -> Timestamp {
     let numbers = text.split { "- :".contains($0) }.map { Int($0)! } + [0, 0, 0]
     return CivilTime(
@@ -44,7 +44,7 @@ func moment(_ text: some StringProtocol) -> Timestamp {
     ).timestamp { _ in 0 }
 }
 
-/// A snapshot.
+/// Returns a snapshot without content.
 func snapshot(
     _ id: UInt64, _ time: Timestamp, isComplete: Bool = true, tags: [String] = [], device: String = "d",
     paths: [String] = ["p"], host: String = "h", endTime: Timestamp? = nil
@@ -56,7 +56,8 @@ func snapshot(
         counters: SnapshotCounters())
 }
 
-/// Snapshots from `a 2025-01-01 10:00, b? 2025-01-02 #x#y`: a letter, `?` for a partial one, a moment, tags.
+/// Returns snapshots from a text such as `a 2025-01-01 10:00, b? 2025-01-02 #x#y`: a letter, `?` for a partial
+/// snapshot, a moment, tags.
 func snapshots(_ text: String) -> [CommitRecord] {
     text.split(separator: ",").map { part in
         let pieces = part.split(separator: "#", omittingEmptySubsequences: false)
@@ -67,7 +68,8 @@ func snapshots(_ text: String) -> [CommitRecord] {
     }
 }
 
-/// A policy from `last 2 daily * within 7d within-daily 1m tag x#y id a`; `tag -` asks for none.
+/// Returns a policy from a text such as `last 2 daily * within 7d within-daily 1m tag x#y id a`. `tag -` keeps
+/// snapshots without tags.
 func policy(_ text: String) -> RetentionPolicy {
     var policy = RetentionPolicy()
     let words = text.split(separator: " ")
@@ -88,14 +90,14 @@ func policy(_ text: String) -> RetentionPolicy {
 }
 
 extension Retention {
-    /// What is kept of all of `snapshots`, in one group.
+    /// Returns the ids of the kept snapshots, if all of them are in one group.
     func kept(of snapshots: [CommitRecord]) -> Set<ID128> {
         let groups = decide(snapshots, among: snapshots)
         return Set(groups.flatMap(\.decisions).filter(\.isKept).map(\.snapshot.id))
     }
 }
 
-/// The letters of ids, sorted.
+/// Returns the letters of ids, sorted.
 func letters(_ ids: some Sequence<ID128>) -> String {
     String(ids.map { Character(UnicodeScalar(UInt8($0.low))) }.sorted())
 }

@@ -1,4 +1,4 @@
-// What holds of retention whatever the snapshots and the rules are. Every failure names its seed.
+// Properties of retention that hold for any snapshots and rules. Every failure names its seed.
 
 import BakCore
 import BakFormat
@@ -16,7 +16,8 @@ import Testing
 
     private let zones: [Zone] = [.utc, .berlin, .newYork, .lordHowe]
 
-    /// Snapshots of a few devices over an hour to a century, some in the future, some partial, some at one moment.
+    /// Returns snapshots of a few devices, over an hour up to a century. Some are in the future, some are partial, and
+    /// some have the same time.
     private func draw(_ random: SeededRandom) -> [CommitRecord] {
         let reach = [3600, 86400, 30 * 86400, 800 * 86400, 36_500 * 86400][random.number(0...4)]
         var last = now
@@ -45,7 +46,7 @@ import Testing
         RetentionSpan("\(random.number(0...2))y\(random.number(0...14))m\(random.number(0...40))d1h")!
     }
 
-    /// A policy with one rule more, or one that reaches further.
+    /// Returns a policy with a further rule, or with a rule that keeps more.
     private func weaken(_ policy: RetentionPolicy, _ random: SeededRandom) -> RetentionPolicy {
         var policy = policy
         let period = RetentionPeriod.allCases[random.number(0...5)]
@@ -74,7 +75,7 @@ import Testing
             let list = draw(random)
             let zone = zones[random.number(0...3)]
             var retention = Retention(drawPolicy(random), now: now, localOffset: zone.offset)
-            // With no rule at all everything stays, which is where the order begins again.
+            // A policy without rules keeps everything, so a first rule would keep less.
             if retention.policy.isEmpty { continue }
             var kept = retention.kept(of: list)
             for _ in 0..<4 {
@@ -113,7 +114,7 @@ import Testing
         }
     }
 
-    /// All clocks ten years fast or slow, to whole weeks; and four hundred years, after which the calendar repeats.
+    /// All clocks are wrong by ten years, in whole weeks, or by four hundred years, after which the calendar repeats.
     @Test func skewOfAllClocksShiftsNothingButTheDates() {
         for round in 0..<Self.rounds {
             let random = random(round)
@@ -141,8 +142,8 @@ import Testing
         }
     }
 
-    /// The clock of the machine that decides is wrong: fast, it decides as if it were right about all that is not
-    /// from the future; slow, it removes nothing that it takes for future.
+    /// The deciding machine's clock is wrong. If it is fast, the decisions about snapshots that are not in the future
+    /// stay the same. If it is slow, no snapshot is removed that seems to be in the future.
     @Test func skewOfTheDecidingClockRemovesNothingMore() {
         let tenYears: Int64 = 3653 * 86400
         for round in 0..<Self.rounds {
@@ -158,7 +159,7 @@ import Testing
         }
     }
 
-    /// One machine's snapshots are dated ten years ahead: nothing changes for those of the others.
+    /// One machine's snapshots are dated years ahead. The decisions about all other snapshots stay the same.
     @Test func snapshotsOfTheFuturePushNothingOut() {
         for round in 0..<Self.rounds {
             let random = random(round)
@@ -173,7 +174,8 @@ import Testing
         }
     }
 
-    /// restic's algorithm, which looks at one bucket before, decides the same by UTC, where buckets never come again.
+    /// restic's algorithm compares each snapshot only with the bucket before it. In UTC, where no bucket comes twice,
+    /// both algorithms decide the same.
     @Test func resticDecidesTheSame() {
         for round in 0..<Self.rounds {
             let random = random(round)

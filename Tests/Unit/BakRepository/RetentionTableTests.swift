@@ -1,4 +1,4 @@
-// Retention rules against cases worked by hand with a calendar.
+// Retention rules, compared with cases that were worked out by hand with a calendar.
 
 import BakCore
 import BakRepository
@@ -258,7 +258,7 @@ private let cases: [Case] = [
         let list = snapshots("a? 2025-01-01 #x, b 2025-01-02 #y")
         let retention = Retention(policy("last 1"), now: moment("2030-01-01")) { _ in 0 }
         let chosen = [list[0]]
-        // It is the only one of what was chosen, and stays.
+        // It is the only chosen snapshot, so it stays.
         let decision = retention.decide(chosen, among: list)[0].decisions[0]
         #expect(decision.isKept && decision.reasons == [.newest])
     }

@@ -1,5 +1,5 @@
-// What a session does when a collection gets in its way, and which index counts after a collection. The records
-// of collections are put by hand here.
+// The behaviour of a session when a collection ends it, and the index that counts after a collection. The tests put the
+// records of collections by hand.
 
 import BakCore
 import BakFormat
@@ -17,7 +17,7 @@ extension Fixture {
         store["gc/\(round).plan"] = plan.encode(try open().context)
     }
 
-    /// Decides a round: deletes packs, and names everything else that the repository has as the base.
+    /// Decides a round. The decision deletes packs, and its base has everything else in the repository.
     func decide(_ round: UInt64, deleting packs: [ID128]) throws {
         let repository = try open()
         let index = try BlobIndex(repository).soundIndex()
@@ -47,7 +47,7 @@ extension Fixture {
 }
 
 @Suite struct RevocationTests {
-    /// A session that has handed some content and a manifest of it to its writers.
+    /// Begins a session, and gives its writers some content and a manifest.
     private func begin(
         _ repository: Repository, _ contents: [[UInt8]], keeping kept: BackupSession.KeptPacks = .init()
     ) throws -> (session: BackupSession, root: BlobReference) {
@@ -74,7 +74,7 @@ extension Fixture {
         #expect(snapshot.id != first)
         #expect(try contents(snapshot, try fixture.open()) == smallContents)
         #expect(try repository.snapshots().readable.map(\.id) == [snapshot.id])
-        // Nothing was stored twice, and what the revoked session put does not count.
+        // Nothing was stored twice. The objects of the revoked session do not count.
         #expect(fixture.store.calls.filter { $0.operation == .stage }.count == 2)
         #expect(!(try BlobIndex(repository).trusted.ids.contains(first)))
     }
@@ -91,8 +91,8 @@ extension Fixture {
         #expect(try contents(new, try fixture.open()) == smallContents)
     }
 
-    /// Revoked, its packs condemned as nobody's, and what is in them stored by another backup meanwhile: it is whole
-    /// without them, and must not name what is about to be deleted.
+    /// A session is revoked, and its packs are condemned as strays. Meanwhile another backup has stored the same
+    /// chunks. The session's snapshot is complete without the condemned packs, so its index segment must not name them.
     @Test func aSegmentNamesNothingCondemned() throws {
         let fixture = Fixture()
         _ = try fixture.create()
@@ -123,7 +123,7 @@ extension Fixture {
     @Test func aRunThatLostItsPacksBeginsAgainAndKeepsTheRest() throws {
         let fixture = Fixture()
         _ = try fixture.create()
-        // Between its packs and its commit record a collection revokes the session and takes its chunks.
+        // Between the session's packs and its commit record, a collection revokes the session and deletes its chunks.
         let thief = Thief(fixture.store) { key in
             guard key.hasPrefix("snapshots/") else { return false }
             let packs = fixture.store.keys.filter {
@@ -145,18 +145,18 @@ extension Fixture {
         fixture.store.clearCalls()
         let third = try begin(stolen, smallContents, keeping: kept)
         let snapshot = try commit(third)
-        // The chunks again, the manifest not.
+        // The session stored the chunks again, but not the manifest.
         #expect(fixture.store.calls.filter { $0.operation == .stage }.count == 1)
         #expect(try contents(snapshot, try fixture.open()) == smallContents)
     }
 
-    /// Revoked twice, and before it can look at its list of files after the second time, that has been deleted.
+    /// The session is revoked twice. The second time, its manifest is deleted before the session can look at it.
     @Test func aRunThatLostItsManifestWhileItLookedBeginsAgain() throws {
         let fixture = Fixture()
         _ = try fixture.create()
         var round: UInt64 = 0
-        // Before its first commit record a tombstone; before the index segment of the session after it a tombstone
-        // for that as well, and its list of files goes with a round.
+        // Before the first commit record, put a tombstone. Before the next session's index segment, put a tombstone for
+        // that session, too, and delete its manifest in a round.
         let thief = Thief(fixture.store) { key in
             guard let session = ObjectNames.id(in: ObjectKey(key)) else { return false }
             if round == 0, key.hasPrefix("snapshots/") {
@@ -178,7 +178,7 @@ extension Fixture {
             thief, cache: fixture.cache, time: fixture.time, random: fixture.random)
         let run = try begin(stolen, smallContents)
         thief.isArmed = true
-        // Not damage: a collection took it.
+        // A collection deleted the manifest, so it is not damage.
         #expect(throws: RepositoryError.self) { try commit(run) }
         #expect(!thief.isArmed)
         #expect(run.session.damagedPacks.isEmpty)
@@ -196,7 +196,8 @@ extension Fixture {
         let manifest = ManifestWriter(session.makeWriter(.manifestPack, compression: .off))
         try manifest.append(file(Array("a".utf8), try chunks.store(smallContents[1])))
         let root = try manifest.storeRoot()
-        // Planned after this session began and decided once it had committed: the next may not count on it.
+        // The round is planned after this session has begun, and decided after it has committed. The next session must
+        // not rely on these packs.
         _ = try session.commit(continuing: true) { record($0, hasIndex: $1, root: root, isComplete: false) }
         try manifest.append(file(Array("b".utf8), try chunks.store(smallContents[0])))
         try fixture.plan(1, condemning: packs)
@@ -221,7 +222,7 @@ extension Fixture {
         fixture.store["index/1-\(ID128.zero)"] = [1, 2, 3]
         for snapshot in commits { #expect(try contents(snapshot, try fixture.open()).count > 1) }
         #expect(try contents(added, try fixture.open()) == [[9, 9, 9]])
-        // An index that was opened before finds it when it looks again.
+        // An index that was opened before finds the blob after a refresh.
         #expect(reader.location(of: added.root) == nil)
         #expect(try reader.refreshIfCollected())
         #expect(reader.location(of: added.root) != nil)
@@ -239,7 +240,7 @@ extension Fixture {
         let index = try BlobIndex(repository) { damage.append($0) }
         #expect(damage.map(\.object) == ["gc/1.decision"])
         #expect(index.location(of: commits[1].root) != nil)
-        // A backup stores everything again rather than count on what no decision vouches for.
+        // No valid decision names the base, so a backup does not rely on it and stores everything again.
         let session = try BackupSession(repository, host: "h", program: "p") { damage.append($0) }
         #expect(session.index.count == 0)
     }
@@ -263,7 +264,7 @@ extension Fixture {
     }
 }
 
-/// A store in which something happens right before an object is put.
+/// A store that calls a closure right before each put.
 private final class Thief: ForwardingStore, @unchecked Sendable {
     private let act: (String) throws -> Bool
     var isArmed = false

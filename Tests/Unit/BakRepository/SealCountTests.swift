@@ -1,5 +1,5 @@
-// No key and nonce meet twice: counted over packs as they are written, not assumed. BAKSTORE_SEALS=10000000 counts
-// long.
+// No two seals have the same key and nonce. The test counts them in real packs. BAKSTORE_SEALS=10000000 makes a long
+// count.
 
 import BakCodec
 import BakCore
@@ -13,8 +13,8 @@ import Testing
 @Suite struct SealCountTests {
     private static let wanted = getenv("BAKSTORE_SEALS").flatMap { Int(String(cString: $0)) } ?? 100_000
 
-    /// A key follows from an object's salt, kind and id; a nonce is an entry's number. Salts must differ, and the
-    /// numbers within an object: each blob's offset, then padding, footer and tail.
+    /// A key is derived from an object's salt, kind and id. So all salts must differ. A nonce is the number of an
+    /// entry. So the numbers within an object must differ: each blob's offset, and then padding, footer and tail.
     @Test func noKeyAndNonceMeetTwice() throws {
         let random = TestSeed.random("seal count")
         let sealer = Sealer(
@@ -45,7 +45,7 @@ import Testing
             #expect(padding > last && footer >= padding && Int(pack.size) - PackLayout.tailBytes > footer)
             seals += blobs.count + (footer > padding ? 3 : 2)
         }
-        // Small objects: each a key of its own, and one string.
+        // A small object has a key of its own and one seal.
         for _ in 0..<1000 {
             let object = Tombstone(session: .zero).encode(FrameContext(repository: .zero, sealer: sealer))
             salts.insert(Array(object[32..<64]))

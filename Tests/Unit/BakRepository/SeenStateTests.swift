@@ -1,5 +1,5 @@
-// What this machine has seen of a repository, and older states of it: in the same folder, in another one at the same
-// path, and elsewhere; copies that are used in turns.
+// The last state of a repository that this machine has seen, and older states of it: in the same folder, in another
+// folder at the same path, and elsewhere. Also copies that are mounted in turns.
 
 import BakCore
 import BakFormat
@@ -9,7 +9,7 @@ import Testing
 
 @testable import BakRepository
 
-/// A store in a folder that tests name.
+/// A store in a folder with a given name and given paths.
 private final class PlacedStore: ForwardingStore, @unchecked Sendable {
     let name: String
     let ways: Set<String>
@@ -25,7 +25,7 @@ private final class PlacedStore: ForwardingStore, @unchecked Sendable {
 
 @Suite struct SeenStateTests {
     private let fixture = Fixture()
-    /// A copy from before the second of two backups.
+    /// A copy of the repository from before the second of two backups.
     private let old: [String: [UInt8]]
 
     init() throws {
@@ -35,8 +35,8 @@ private final class PlacedStore: ForwardingStore, @unchecked Sendable {
         try smallBackup(repository)
     }
 
-    /// Opens what is in a folder, and says whether it is older than what was seen; on from there it counts as a user
-    /// has it who goes on.
+    /// Opens a store, and returns how it is older than the seen state; nil if it is not. If it is older, the user
+    /// accepts that, so the store then becomes the seen state.
     private func open(_ store: SimulatedStore, _ name: String, at ways: String...) throws -> OlderState? {
         let repository = try Repository.open(
             PlacedStore(store, name, at: Set(ways)), cache: fixture.cache, time: fixture.time,
@@ -49,7 +49,7 @@ private final class PlacedStore: ForwardingStore, @unchecked Sendable {
 
     private func oldCopy() -> SimulatedStore { SimulatedStore(old) }
 
-    /// A prune from elsewhere wrote it, from which the record was hidden.
+    /// A prune on another machine wrote the tombstone, because the record was hidden from it.
     @Test func aTombstoneInTheRecordsPlaceIsALoss() throws {
         #expect(try open(fixture.store, "1", at: "/r") == nil)
         let repository = try fixture.open()
@@ -60,7 +60,7 @@ private final class PlacedStore: ForwardingStore, @unchecked Sendable {
             .encode(repository.context)
         let older = try #require(try open(SimulatedStore(image), "1", at: "/r"))
         #expect(older.lostSnapshots == [newest.id])
-        // What is only cut to that length is damage, which is told of elsewhere.
+        // A record that is only cut to a tombstone's length is damage. The check reports that separately.
         image[ObjectNames.snapshot(newest.id).description] = Array(
             repeating: 1, count: Tombstone.objectBytes(repository.context))
         let again = try Repository.open(
@@ -74,12 +74,12 @@ private final class PlacedStore: ForwardingStore, @unchecked Sendable {
         #expect(try open(fixture.store, "1", at: "/r") == nil)
         let older = try #require(try open(oldCopy(), "1", at: "/r"))
         #expect(older.lostSnapshots.count == 2 && !older.isElsewhere)
-        // Once said, it counts.
+        // The user has accepted the older state, so it is the seen state now.
         #expect(try open(oldCopy(), "1", at: "/r") == nil)
         #expect(try open(oldCopy(), "1", at: "/elsewhere") == nil)
     }
 
-    /// Listings use nothing up: only who says that it is meant.
+    /// Each run reports the loss again, whatever it lists, until the user accepts the loss.
     @Test func whatIsGoneIsNotedUntilItIsMeant() throws {
         #expect(try open(fixture.store, "1", at: "/r") == nil)
         let gone = fixture.store.durableImage
@@ -91,7 +91,7 @@ private final class PlacedStore: ForwardingStore, @unchecked Sendable {
             let there = try repository.snapshots().readable
             try repository.noteSeen(#require(there.last))
         }
-        // What is back is as it was.
+        // The lost snapshots are back, so there is no loss any more.
         #expect(try open(SimulatedStore(gone), "1", at: "/r") == nil)
         #expect(try open(oldCopy(), "1", at: "/r") != nil)
         #expect(try open(oldCopy(), "1", at: "/r") == nil)
@@ -109,7 +109,7 @@ private final class PlacedStore: ForwardingStore, @unchecked Sendable {
         }
     }
 
-    /// The name of a marker is no sign that somebody wanted the snapshot gone.
+    /// A forget marker that cannot be read does not show that the user removed the snapshot.
     @Test func onlyAMarkerThatOpensIsATrace() throws {
         let repository = try fixture.open()
         let newest = try #require(try repository.snapshots().readable.last)
@@ -125,7 +125,7 @@ private final class PlacedStore: ForwardingStore, @unchecked Sendable {
         #expect(try open(fixture.store, "1", at: "/r") == nil)
         let older = try #require(try open(oldCopy(), "2", at: "/r"))
         #expect(older.lostSnapshots.count == 2 && !older.isElsewhere)
-        // The newer one, which was moved away, is what it was.
+        // The newer repository was moved to another path. It still is not older than its own seen state.
         #expect(try open(fixture.store, "1", at: "/r2") == nil)
     }
 
@@ -145,11 +145,12 @@ private final class PlacedStore: ForwardingStore, @unchecked Sendable {
         #expect(try open(fixture.store, "1", at: "/r") == nil)
         #expect(try open(oldCopy(), "2", at: "/copy")?.isElsewhere == true)
         #expect(try open(oldCopy(), "2", at: "/copy") == nil)
-        // One that is not older is none.
+        // A copy that is not older causes no report.
         #expect(try open(fixture.store, "3", at: "/third") == nil)
     }
 
-    /// Two disks with copies that go apart, mounted at one place in turns: each is compared with itself.
+    /// Two disks have copies that diverge, and are mounted in turns at one path. Each copy is compared with its own
+    /// earlier state.
     @Test func copiesUsedInTurnsAreAskedAboutOnce() throws {
         let other = oldCopy()
         #expect(try open(fixture.store, "1", at: "/mnt") == nil)
@@ -166,15 +167,15 @@ private final class PlacedStore: ForwardingStore, @unchecked Sendable {
         #expect(try open(oldCopy(), "2", at: "/mnt") != nil)
     }
 
-    /// A place that only its path tells from others is what is at that path, whatever was known of it before: whoever
-    /// can hide which medium it is gains nothing by it.
+    /// If only its path identifies a store, it is compared with the last store at that path, whatever that was. So an
+    /// attacker who hides the identity of a medium gains nothing.
     @Test func aPlaceWithoutANameIsComparedWithWhatWasThereLast() throws {
         #expect(try open(oldCopy(), "/mnt", at: "/mnt") == nil)
         #expect(try open(fixture.store, "uuid 1 /mnt", at: "/mnt") == nil)
         let older = try #require(try open(oldCopy(), "/mnt", at: "/mnt"))
         #expect(older.lostSnapshots.count == 2 && !older.isElsewhere)
         #expect(try open(oldCopy(), "/mnt", at: "/mnt") == nil)
-        // By way of a link that leads to one of two, each is what it is.
+        // A link may lead to either of two stores. Each store is compared with its own earlier state.
         #expect(try open(fixture.store, "/a", at: "/a", "/link") == nil)
         #expect(try open(oldCopy(), "/b", at: "/b", "/link") != nil)
         #expect(try open(fixture.store, "/a", at: "/a", "/link") == nil)

@@ -1,4 +1,4 @@
-// SegmentCatalog against sets of ids.
+// SegmentCatalog, compared with sets of ids.
 
 import BakCore
 import BakFormat
@@ -19,7 +19,7 @@ import Testing
             var model: [ID128: Set<Int>] = [:]
             var place = 0
             for _ in 0..<random.number(1...30) {
-                // One that lacks a manifest has a place all the same.
+                // A snapshot without a manifest also has a place.
                 place += random.number(1...2)
                 var some = all.filter { _ in !random.oneIn(3) }
                 if random.oneIn(5), let last = some.last { some.append(last) }

@@ -1,4 +1,4 @@
-// Sessions: the order of what is stored, and what is left when it stops anywhere.
+// Sessions: the order in which they put objects, and the state after they stop anywhere.
 
 import BakCore
 import BakFormat
@@ -19,7 +19,7 @@ import Testing
         func place(_ operation: SimulatedStore.Call.Operation, _ object: String) throws -> Int {
             try #require(calls.firstIndex(of: .init(operation, object)))
         }
-        // The next session is there for collections to see before the one before it commits.
+        // A collection must see the next session before the earlier one commits.
         #expect(
             try place(.put, "sessions/\(commits[1].id)") < place(.put, "snapshots/\(commits[0].id)"))
         for commit in commits {
@@ -34,7 +34,7 @@ import Testing
         let began = try place(.put, "sessions/\(commits[0].id)")
         #expect(try place(.list, "gc") < place(.list, "index"))
         #expect(try began < place(.list, "gc"))
-        // Two checkpoints of two packs each, with a spare: so many calls, no more.
+        // These are all calls for two checkpoints with two packs each and their spares.
         #expect(calls.filter { $0.operation == .stage }.count == 4)
         #expect(calls.filter { $0.operation == .put }.count == 8)
         #expect(calls.filter { $0.operation == .delete }.isEmpty)
@@ -52,7 +52,8 @@ import Testing
         fixture.store.setFault(nil)
         #expect(fixture.store.temporaryCount == 1)
         #expect(try repository.removeLeavings() == 0)
-        // Another session that ends well changes nothing, and its own goes although its record is still there.
+        // Another session commits. The first session's temporary stays, and the committed session's temporary goes,
+        // although its session record still exists.
         let committed = try fixture.backup([smallContents[1]])
         #expect(fixture.keys("sessions").contains("sessions/\(committed.id)"))
         let left = fixture.store.makeBatch(of: committed.id)
@@ -61,10 +62,11 @@ import Testing
         }
         #expect(fixture.store.temporaryCount == 2)
         #expect(try repository.removeLeavings() == 1)
-        // What is to be published and is gone is an error, and nothing is published in its place.
+        // If a staged object is gone when its batch is published, that is an error. Nothing becomes visible in its
+        // place.
         #expect(throws: StoreError.self) { try left.publish() }
         #expect(!fixture.keys("packs").contains("packs/00/left"))
-        // A prune that has something to delete ends the session.
+        // A prune that has something to delete ends the first session.
         try fixture.forget(committed)
         #expect(try fixture.prune().revokedSessions == 1)
         #expect(try repository.removeLeavings() == 1)
@@ -91,7 +93,7 @@ import Testing
                 #expect(try contents(snapshot, reopened) == expected, "mutation \(mutation)")
             }
             if let committed { #expect(readable.count == committed.count) }
-            // The next run needs no repair.
+            // The next backup works without a repair.
             let again = try smallBackup(reopened)
             #expect(try contents(again[1], reopened) == smallContents)
         }
@@ -110,7 +112,7 @@ import Testing
             let commits = try? smallBackup(repository)
             let hasStruck = fixture.store.hasFaultStruck
             fixture.store.setFault(nil)
-            // That there is no spare of a record is no failure.
+            // If only the spare cannot be put, the backup does not fail.
             let calls = fixture.store.calls.dropFirst(callsBefore + call - 1)
             let isSpare = hasStruck && calls.first?.object.hasPrefix("records/") == true
             #expect(isSpare || (commits == nil) == hasStruck, "call \(call)")
@@ -123,7 +125,7 @@ import Testing
         #expect(call > 15)
     }
 
-    /// Workers go on while a checkpoint commits: what they find again then may lie in a pack that is not published yet.
+    /// Workers continue while a checkpoint commits. They may find blobs in a pack that is not published yet.
     @Test func aPackThatThisRunIsAboutToPublishIsNotMissing() throws {
         var mutation = 0
         var wasStruck = true
@@ -161,7 +163,7 @@ import Testing
         #expect(throws: StoreError.self) {
             try session.commit(continuing: false) { record($0, hasIndex: $1, root: root) }
         }
-        // The packs are gone, and the writer takes their blobs for stored: a second try must not succeed.
+        // The packs are gone, but the writer considers their blobs stored. So a second attempt must not succeed.
         #expect(throws: RepositoryError.sessionFailed(session.id)) {
             try session.commit(continuing: false) { record($0, hasIndex: $1, root: root) }
         }
@@ -177,7 +179,7 @@ import Testing
         let next = fixture.random.bytes(700_000)
         fixture.store.setFault(.fail(call: 1, kind: .full, forGood: false))
         #expect(throws: StoreError.self) { try writer.store(next) }
-        // Known now by its claim, and stored nowhere.
+        // The index has a claim for the blob, but no pack has it.
         #expect(throws: (any Error).self) {
             _ = try writer.store(next)
             _ = try session.commit(continuing: false) { record($0, hasIndex: $1, root: root) }
@@ -204,7 +206,7 @@ import Testing
         #expect(throws: RepositoryError.noCompleteSnapshot(partialCount: 0)) {
             try repository.findSnapshot("latest")
         }
-        // Ids are random, so a wrong order shows; the clock may also be set back during a run.
+        // Ids are random, so a wrong order would show. The clock may also go back during a run.
         var expected: [ID128] = []
         for run in 1...4 {
             let session = try fixture.session(repository)
@@ -217,7 +219,7 @@ import Testing
                     record.endTime = Timestamp(seconds: step == 4 ? 0 : Int64(step))
                     return record
                 }
-                // The last of the run that never completed stands where its clock put it.
+                // The last snapshot of the run that never completed has its place by its clock.
                 expected.insert(commit.id, at: run == 1 && step == 4 ? 0 : expected.count)
             }
             if run == 1 {

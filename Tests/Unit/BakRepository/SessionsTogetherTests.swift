@@ -1,5 +1,5 @@
-// Two sessions of one process on one store. What fails to be published in one is lost for no other, and no other
-// commits references to it.
+// Two sessions of one process on one store. If one of them cannot publish its objects, the other loses nothing and
+// commits no references to these objects.
 
 import BakCore
 import BakFormat
@@ -21,7 +21,7 @@ import Testing
         let chunks = session.makeWriter(.chunkPack, compression: .off)
         let manifest = ManifestWriter(session.makeWriter(.manifestPack, compression: .auto))
         try manifest.append(file(Array("file".utf8), try chunks.store(content)))
-        // Fills packs, so that some wait in the store before the commit.
+        // Fill some packs, so that they are staged before the commit.
         for number in 1...3 {
             _ = try chunks.store(SeededRandom(seed: UInt64(content[0]) + UInt64(number)).bytes(600_000))
         }
@@ -32,12 +32,12 @@ import Testing
         try begun.session.commit(continuing: false) { record($0, hasIndex: $1, root: begun.root) }
     }
 
-    /// `failsFirst`: whether the session that fails does so before the other one publishes.
+    /// `failsFirst` is true if the failing session fails before the other publishes.
     @Test(arguments: [true, false])
     func onesFailureToPublishHarmsNoOther(failsFirst: Bool) throws {
         let (failing, other) = (try begin(smallContents[0]), try begin(smallContents[1]))
         func fail() throws {
-            // A sweep that knows only the other session.
+            // A sweep that considers only the other session living.
             let left = fixture.store.temporaryCount
             let removed = try fixture.store.removeLeavings { () throws(StoreError) in [other.session.id] }
             #expect(removed > 0 && removed < left || !failsFirst)
@@ -51,16 +51,16 @@ import Testing
         let opened = try fixture.open()
         #expect(try opened.snapshots().readable.map(\.id) == [committed.id])
         try fixture.expectWhole([(committed, [smallContents[1]])], isTidy: false)
-        // Nothing is visible of the session that failed.
+        // None of the failed session's packs is visible.
         let named = Set(try BlobIndex(opened).packs.map { ObjectNames.pack($0.id).description })
         #expect(Set(fixture.keys("packs")) == named)
     }
 
-    /// A store that fails one call of a publishing, which one session makes.
+    /// A store fails one call in the publication of one session.
     @Test(arguments: [StoreError.Kind.full, .lostData])
     func aStoreThatFailsOnceFailsOneSession(kind: StoreError.Kind) throws {
         let (failing, other) = (try begin(smallContents[0]), try begin(smallContents[1]))
-        // The commit stages the last two packs, then publishes.
+        // The commit stages the last two packs, and then publishes.
         fixture.store.setFault(.fail(call: 3, kind: kind, forGood: false))
         #expect(throws: StoreError.self) { try commit(failing) }
         #expect(fixture.store.hasFaultStruck)

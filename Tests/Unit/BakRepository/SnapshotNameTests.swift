@@ -1,4 +1,4 @@
-// What a person types for a snapshot, where some commit records cannot be read.
+// The names that a user types for a snapshot, if some commit records cannot be read.
 
 import BakCore
 import BakFormat
@@ -11,7 +11,7 @@ import Testing
 @Suite struct SnapshotNameTests {
     private let fixture = Fixture()
 
-    /// Commits snapshots an hour after each other, each the parent of the next but where a chain ends.
+    /// Commits snapshots at intervals of an hour. Each is the parent of the next, except where a chain ends.
     private func commit(_ count: Int, chainEnds: Set<Int> = []) throws -> [CommitRecord] {
         let repository = try fixture.create()
         var made: [CommitRecord] = []
@@ -29,7 +29,7 @@ import Testing
         return made
     }
 
-    /// Changes a byte of a record beyond repair: nothing else says what was in it.
+    /// Damages a record beyond repair: it also removes the spare.
     private func damage(_ snapshot: CommitRecord) {
         fixture.store["snapshots/\(snapshot.id)"]![100] ^= 1
         fixture.store["records/\(snapshot.id)"] = nil
@@ -60,7 +60,7 @@ import Testing
         let made = try commit(4)
         damage(made[1])
         #expect(try fixture.open().findSnapshot("latest").id == made[3].id)
-        // It was made before 2, and may have been made after 0.
+        // The damaged snapshot was made before 2, and may have been made after 0.
         #expect(try fixture.open().findSnapshot("latest~1").id == made[2].id)
         #expect(unreadable("latest~2") == made[1].id)
     }

@@ -1,5 +1,5 @@
-// The order of snapshots by parents, where clocks were years ahead, back in 1970 or a day behind, with records between
-// forgotten, and against hostile records. Every failure names its seed.
+// The order of snapshots, which follows their parents. Clocks were years ahead, in 1970 or a day behind. Some snapshots
+// in between are forgotten, and some records are hostile. Every failure names its seed.
 
 import BakCore
 import BakFormat
@@ -16,7 +16,7 @@ import Testing
 
     private func seed(_ round: Int) -> Comment { "BAKSTORE_TEST_SEED=\(TestSeed.value) round \(round)" }
 
-    /// What clocks showed instead of the time.
+    /// The ways in which a clock is wrong.
     private enum Clock: CaseIterable {
         case yearsAhead, in1970, aDayBehind, jumping
         func show(_ time: Timestamp, _ random: SeededRandom) -> Timestamp {
@@ -29,7 +29,7 @@ import Testing
         }
     }
 
-    /// Backups of some devices as they were made, of which some clocks were wrong.
+    /// Returns the snapshots of some devices in the order in which they were made. Some have wrong dates.
     private func draw(_ random: SeededRandom, wrongOneIn rate: Int?) -> [CommitRecord] {
         var made: [CommitRecord] = []
         var parents: [String: ID128] = [:]
@@ -94,7 +94,7 @@ import Testing
         }
     }
 
-    /// One clock was wrong once, and what came before and after is right.
+    /// A clock was wrong for one snapshot. The dates before and after it are right.
     @Test func oneWrongDateIsKnownFromItsNeighbours() {
         for round in 0..<Self.rounds {
             let random = random(round)
@@ -118,7 +118,8 @@ import Testing
         }
     }
 
-    /// A clock that begins in 1970 at every other start has as many dates as the right one, and they agree.
+    /// A clock starts in 1970 at every other boot. So there are as many wrong dates as right ones, and the wrong ones
+    /// agree with each other.
     @Test func datesBeforeClocksBeginAreNotBelievedOverLaterOnes() {
         let made = (0..<9).map { number in
             let day = start.seconds + Int64(number) * 86400
@@ -153,7 +154,7 @@ import Testing
         }
     }
 
-    /// Checkpoints come before what completes their run, and both before the next run.
+    /// Checkpoints come before the snapshot that completes their run, and both come before the next run.
     @Test func checkpointsStayWithTheirRun() {
         var first = snapshot(1, moment("2025-01-01"))
         var runs = [first]
@@ -193,7 +194,7 @@ import Testing
                 _ = order.succession(of: record) { _ in Int?.none }
             }
         }
-        // Long chains cost no stack and no square of their length.
+        // Long chains must not use much of the stack, or time that grows with the square of their length.
         let long = (0..<30_000).map { number in
             var record = snapshot(UInt64(number), Timestamp(seconds: Int64(30_000 - number)))
             record.parent = ID128(high: 0, low: UInt64((number + 1) % 30_000))
@@ -203,7 +204,7 @@ import Testing
     }
 
     @Test func rulesThatLookAtDaysUseTheTimesThatTheChainTells() {
-        // A clock in 1970 once, and one that was a year ahead; both dates have passed by now.
+        // A clock was in 1970 once, and a year ahead once. Both dates are in the past by now.
         let dates = ["2025-01-01", "2025-01-02", "1970-01-01", "2025-01-04", "2025-12-05", "2025-01-06"]
         var made = dates.enumerated().map { snapshot(UInt64($0 + 97), moment("\($1) 10:00")) }
         for place in 1..<made.count { made[place].parent = made[place - 1].id }
@@ -214,7 +215,7 @@ import Testing
         #expect(kept("last 2") == "ef")
         #expect(kept("daily 2") == "df")
         #expect(kept("within 3d") == "def")
-        // What is dated in the future stays whatever the chain tells, until its date has passed.
+        // A snapshot with a date in the future stays until that date has passed, whatever its chain says.
         made[4].time = moment("2039-12-05 10:00")
         #expect(kept("last 1") == "ef")
         #expect(kept("last 2") == "def")

@@ -1,5 +1,5 @@
-// SnapshotView against the entries that were written: listings, single entries and content from any offset; how much of
-// a manifest a listing reads; and what damage costs.
+// SnapshotView, compared with the entries that were written: listings, single entries, and content from any offset.
+// Also the number of manifest segments that a listing reads, and the effect of damage.
 
 import BakCore
 import BakFormat
@@ -9,7 +9,7 @@ import Testing
 
 @testable import BakRepository
 
-/// A snapshot, and what was written of it.
+/// A snapshot, and the entries that were written to it.
 private struct Written {
     let fixture = Fixture()
     let repository: Repository
@@ -17,7 +17,7 @@ private struct Written {
     let snapshot: CommitRecord
     let entries: [ManifestEntry]
 
-    /// Writes entries; `content` gives those of files from stored chunks.
+    /// Writes entries. `prepare` may store chunks and change an entry before it is written.
     init(
         _ entries: [ManifestEntry], prepare: (inout ManifestEntry, BlobWriter) throws -> Void = { _, _ in }
     ) throws {
@@ -42,7 +42,7 @@ private struct Written {
             cache: cacheBytes.map { BlobCache(repository, index, mostBytes: $0) })
     }
 
-    /// The entries right in a folder.
+    /// Returns the entries directly in a folder.
     func children(_ folder: [UInt8]) -> [ManifestEntry] {
         entries.filter { $0.path != folder && $0.path.folder == folder }
     }
@@ -63,7 +63,7 @@ private struct Written {
 }
 
 extension [UInt8] {
-    /// The path of the folder that a path lies in.
+    /// The path of the folder in which a path lies.
     fileprivate var folder: [UInt8] { lastIndex(of: UInt8(ascii: "/")).map { Array(self[..<$0]) } ?? [] }
 }
 
@@ -101,8 +101,8 @@ extension SnapshotView {
         for entry in written.entries where random.oneIn(8) {
             let beneath = written.entries.filter { PathOrder.isAtOrBeneath($0.path, entry.path) }
             #expect(try view.listed(entry.path, .everything) == beneath.map(\.path))
-            // The entry comes back as it was, with neighbouring holes merged. Of many extents, its first segment has
-            // only the first ones.
+            // The returned entry is equal, with neighbouring holes merged. If it has many extents, it only has the
+            // extents in its first segment.
             let found = try #require(try view.entry(at: entry.path))
             var expected = entry
             if case .extents(let extents) = entry.content, case .extents(let first) = found.content {
@@ -129,7 +129,7 @@ extension SnapshotView {
         let files = (0..<6).map { file([UInt8(97 + $0)], random.reference()) }
         let written = try Written(files) { entry, chunks in
             var (content, extents): ([UInt8], [Extent]) = ([], [])
-            // One whose list fills several segments.
+            // One file has extents that fill several segments.
             let repeated = entry.path == [99] ? try chunks.store([1, 2, 3]) : nil
             for _ in 0..<(repeated == nil ? random.number(0...30) : 60_000) {
                 if random.oneIn(4) {
@@ -183,9 +183,9 @@ extension SnapshotView {
             var whole: [UInt8] = []
             while whole.count < content.count { whole += try file.bytes(10_000, at: whole.count) }
             #expect(whole == content)
-            // A hundred chunks.
+            // Few requests read a hundred chunks.
             #expect(written.fixture.store.calls.filter { $0.operation == .read }.count < 8)
-            // A jump reads what is asked for.
+            // After a jump, only the requested bytes are read.
             let other = try #require(try written.view(cacheBytes: cacheBytes).content(of: [97]))
             _ = try other.bytes(10, at: 200_000)
             let bytes = try other.bytes(10, at: 100_000)
@@ -193,7 +193,7 @@ extension SnapshotView {
         }
     }
 
-    /// The folder that a user looks at most: some pictures, and folders that hold many.
+    /// A typical folder in a library: some pictures, and folders with many pictures.
     @Test func aListingReadsItsChildrensSegments() throws {
         func folder(_ path: String) -> ManifestEntry {
             ManifestEntry(
@@ -218,14 +218,15 @@ extension SnapshotView {
         written.fixture.store.clearCalls()
         let children = try view.children(Array("top".utf8))
         #expect(children.count == 20)
-        // The first segment, and that in which each of ten folders ends and what follows it begins.
+        // The listing reads the first segment, and for each of ten folders the segment in which the folder ends and the
+        // next entry begins.
         let reads = written.fixture.store.calls.filter { $0.operation == .read }.count
         #expect(reads <= 11, "\(reads) of \(segments) segments")
-        // A second look reads nothing.
+        // A second listing reads nothing.
         written.fixture.store.clearCalls()
         #expect(try view.children(Array("top".utf8)) == children)
         #expect(written.fixture.store.calls.isEmpty)
-        // Ten files, and one folder with everything else.
+        // A folder with 99 files.
         let one = try view.children(Array("top/d4/i150".utf8))
         #expect(one.count == 99)
         let last = written.fixture.store.calls.filter { $0.operation == .read }.count
@@ -286,7 +287,7 @@ extension SnapshotView {
         }
     }
 
-    /// A segment whose bytes are as they were written, and end too early.
+    /// A segment's bytes are as they were written, but it ends too early.
     @Test func whatComesBeforeTheFaultIsThereUnlessItIsNotWanted() throws {
         let fixture = Fixture()
         let repository = try fixture.create()
@@ -312,7 +313,8 @@ extension SnapshotView {
         }
         #expect(throws: CorruptionError.self) { try view.entry(at: entries[8].path) }
         #expect(try view.content(of: [97])?.bytes(9, at: 0) == [1, 2, 3])
-        // What follows the last whole record may be more of its file.
+        // The next record may continue the file of the last complete record, so reading beyond its known extents is an
+        // error.
         let last = try #require(try view.content(of: entries[7].path))
         #expect(try last.bytes(9, at: 0) == [1, 2, 3])
         #expect(throws: CorruptionError.self) { try last.bytes(9, at: 3) }

@@ -1,5 +1,5 @@
-// What a store says of itself is kept to: how many objects go in one request, how large packs are, how packs are
-// listed.
+// The program respects the traits that a store declares: the number of objects in a request, the size of packs, and the
+// way to list packs.
 
 import BakCore
 import BakFormat
@@ -9,7 +9,7 @@ import Testing
 
 @testable import BakRepository
 
-/// A store that removes several objects at once, takes small packs and counts its requests.
+/// A store that deletes several objects in one request, takes only small packs, and counts its requests.
 private final class DistantStore: ForwardingStore, @unchecked Sendable {
     private(set) var deletes: [Int] = []
 
@@ -52,11 +52,11 @@ private final class DistantStore: ForwardingStore, @unchecked Sendable {
         #expect(packs > 5)
         _ = try Prune(repository, PruneOptions(), host: "h", program: "p").run()
         #expect(fixture.keys("packs").isEmpty)
-        // All packs in one.
+        // One request deletes all packs.
         #expect(store.deletes == [packs])
     }
 
-    /// All packs are listed by one request, whatever their folders.
+    /// One request lists all packs in all folders.
     @Test func packsAreListedByOneRequest() throws {
         let repository = try fixture.create()
         try forgottenBackup(repository)
@@ -70,7 +70,7 @@ private final class DistantStore: ForwardingStore, @unchecked Sendable {
         #expect(fixture.store.calls.filter { $0.operation == .list }.count < 40, "\(fixture.store.calls)")
     }
 
-    /// What lies elsewhere beneath `packs` is no pack, as it was.
+    /// Objects elsewhere beneath `packs` are not packs.
     @Test func onlyTheFoldersOfPacksHoldPacks() throws {
         let repository = try fixture.create()
         for name in ["packs/a", "packs/zz/1", "packs/ab/1/2", "packs/abc/1"] { fixture.store[name] = [1] }

@@ -1,4 +1,4 @@
-// Sessions that are closed without a commit, and forgotten snapshots that are taken back.
+// Sessions that close without a commit, and forgotten snapshots that are taken back.
 
 import BakCore
 import BakFormat
@@ -8,7 +8,7 @@ import Testing
 
 @testable import BakRepository
 
-/// A store that loses the reply to a commit, whose record arrives later.
+/// A store that loses the reply to a commit. The record arrives later.
 private final class LateStore: ForwardingStore, @unchecked Sendable {
     var late: (key: ObjectKey, bytes: [UInt8])?
 
@@ -18,7 +18,7 @@ private final class LateStore: ForwardingStore, @unchecked Sendable {
         throw StoreError(kind: .lostMedium, operation: "put", object: "\(key)", message: "timed out")
     }
 
-    /// The record arrives.
+    /// Lets the record arrive.
     func arrive() throws -> PutOutcome? {
         guard let late else { return nil }
         return try late.bytes.withUnsafeBytes { try base.put(late.key, $0) }
@@ -26,7 +26,8 @@ private final class LateStore: ForwardingStore, @unchecked Sendable {
 }
 
 @Suite struct SessionCloseTests {
-    /// A commit that arrives late meets the tombstone; without one it would be there after a prune took its packs.
+    /// A commit record that arrives late finds the tombstone. Without a tombstone, the snapshot would exist after a
+    /// prune has deleted its packs.
     @Test(arguments: [false, true])
     func aCommitThatArrivesLateMeetsTheTombstone(isCareless: Bool) throws {
         let fixture = Fixture()
@@ -68,7 +69,7 @@ private final class LateStore: ForwardingStore, @unchecked Sendable {
                 $0.graceSeconds = 1000
                 $0.pause = { _ in Issue.record("the prune waits") }
             }
-            // What is closed commits nothing any more.
+            // A closed session cannot commit any more.
             #expect(throws: RepositoryError.self) {
                 try session.commit(continuing: false) {
                     record($0, hasIndex: $1, root: BlobReference(id: .zero, length: 1))
@@ -101,11 +102,11 @@ private final class LateStore: ForwardingStore, @unchecked Sendable {
         let back = try #require(try takeBack(fixture, old))
         #expect(back.id != old.id && back.original == old.id && back.time == old.time)
         #expect(try fixture.open().forgottenSnapshots().isEmpty)
-        // A name that was noted before finds it.
+        // An earlier id of the snapshot still finds it.
         #expect(try fixture.open().findSnapshot(old.id.short).id == back.id)
         try fixture.prune { $0.maxUnused = .bytes(0) }
         try fixture.expectWhole([(back, [Self.gone, Self.kept]), (new, [Self.kept])])
-        // Forgotten once more, and pruned: what only it had is gone, and the rest is whole.
+        // After the snapshot is forgotten again and pruned, its own content is gone, and everything else is complete.
         try fixture.forget(back)
         try fixture.prune { $0.maxUnused = .bytes(0) }
         for snapshot in [old, back] { #expect(try takeBack(fixture, snapshot) == nil) }
@@ -113,8 +114,8 @@ private final class LateStore: ForwardingStore, @unchecked Sendable {
         #expect(fixture.keys("sessions").isEmpty)
     }
 
-    /// A record that is gone, or cut to what could be a tombstone, hides its session's packs from those who store, not
-    /// from who takes back its snapshot or another one that refers to them.
+    /// A record is lost, or cut to a length that may be a tombstone's. Then a backup does not rely on the session's
+    /// packs. But `forget --undo` still finds them, for this snapshot and for another one that refers to them.
     @Test(arguments: [nil, 0, 60, 96], [true, false])
     func afterARecordWasDamaged(_ length: Int?, ofItsOwn: Bool) throws {
         let fixture = Fixture()
@@ -134,7 +135,7 @@ private final class LateStore: ForwardingStore, @unchecked Sendable {
         #expect(try contents(back, fixture.open()) == expected)
     }
 
-    /// What no prune has deleted is not called deleted.
+    /// The command does not claim that a prune has deleted data if no prune has.
     @Test func aMissingIndexSegmentIsDamage() throws {
         let fixture = Fixture()
         _ = try fixture.create()
@@ -149,7 +150,7 @@ private final class LateStore: ForwardingStore, @unchecked Sendable {
         #expect(fault.object == "index/\(old.id)")
     }
 
-    /// A prune that was stopped anywhere: what is taken back after it is whole, and stays so.
+    /// A prune stops anywhere. A snapshot that is taken back afterwards is complete, and stays so.
     @Test func afterAPruneThatWasStoppedAnywhere() throws {
         var (mutation, isDone, outcomes) = (0, false, Set<Bool>())
         while !isDone {
@@ -166,7 +167,7 @@ private final class LateStore: ForwardingStore, @unchecked Sendable {
             var expected = [(new, [Self.kept])]
             let back = try takeBack(fixture, old)
             outcomes.insert(back != nil)
-            // What is only condemned is not deleted.
+            // A pack that is condemned but not yet decided still exists.
             let isDecided = fixture.keys("gc").contains { $0.hasSuffix(".decision") }
             #expect(back != nil || isDecided, "mutation \(mutation)")
             if let back { expected.append((back, [Self.gone, Self.kept])) }
@@ -177,7 +178,7 @@ private final class LateStore: ForwardingStore, @unchecked Sendable {
         #expect(outcomes == [true, false])
     }
 
-    /// What a prune that was stopped has condemned is no damage for a change of tags.
+    /// A prune that stopped has condemned packs. A change of tags does not report them as damage.
     @Test func aTagAfterAPruneThatWasStoppedAnywhere() throws {
         var (mutation, isDone) = (0, false)
         while !isDone {
@@ -206,7 +207,7 @@ private final class LateStore: ForwardingStore, @unchecked Sendable {
         #expect(mutation > 5)
     }
 
-    /// A whole prune between any two changes of a taking back.
+    /// A whole prune runs between any two mutations of a taking back.
     @Test func besideAPrune() throws {
         var (mutation, isDone, outcomes) = (0, false, Set<Bool>())
         while !isDone {
@@ -241,7 +242,7 @@ private final class LateStore: ForwardingStore, @unchecked Sendable {
         let fixture = Fixture()
         let repository = try fixture.create()
         let old = try fixture.backup([Self.kept])
-        // As a change of tags does.
+        // A change of tags makes such a snapshot.
         let session = try fixture.session(repository)
         let made = try session.commit(continuing: false) { id, hasIndex in
             var record = old

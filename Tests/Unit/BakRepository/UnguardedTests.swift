@@ -1,5 +1,5 @@
-// A store that cannot keep several programs apart: a prune there must be told that it is alone, and where a backup
-// begins all the same, one of the two notices before anything is lost.
+// A store that cannot let only one of several programs take a name. The user must confirm that a prune is alone there.
+// If a backup begins nevertheless, either the prune or the backup notices before data is lost.
 
 import BakCore
 import BakFormat
@@ -70,7 +70,7 @@ import Testing
         #expect(fixture.store.keys.allSatisfy { !$0.hasPrefix("packs/") && !$0.hasPrefix("sessions/") })
     }
 
-    /// Before each call of a prune that changes something, a backup begins, ends, or does both.
+    /// Before each mutation of a prune, a backup begins, ends, or does both.
     @Test(arguments: [true, false])
     func aBackupThatBeginsMeanwhileLosesNothing(isWhole: Bool) throws {
         var (mutation, refusedPrunes, refusedBackups, committed) = (0, 0, 0, 0)
@@ -99,7 +99,7 @@ import Testing
                 try finish?()
                 committed += finish == nil ? 0 : 1
             } catch RepositoryError.sessionRevoked {
-                // It was there when the prune began: an engine's run begins anew.
+                // The session existed when the prune began. A real backup would begin again.
                 refusedBackups += 1
             }
             try expectWhole(fixture)
