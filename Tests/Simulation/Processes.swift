@@ -26,11 +26,11 @@ extension Process {
 
     /// Backs up the files with the given numbers, and calls `onCommit` with each snapshot.
     ///
-    /// - Parameters: - hasParent: true if the backup takes over files from the newest snapshot, as a second backup
-    ///   does.
+    /// - Parameters:
+    ///   - hasParent: true if the backup takes over files from the newest snapshot, as a second backup does.
     ///   - checkpoint: the number of files after which a partial snapshot is committed.
     ///   - sessionLimit: how many sessions the backup begins before it gives up.
-    /// - closes: true if the backup closes its sessions at its end, however it ends, as `Backup` does.
+    ///   - closes: true if the backup closes its sessions at its end, however it ends, as `Backup` does.
     static func backup(
         _ numbers: [Int], hasParent: Bool = false, checkpoint: Int? = nil, sessionLimit: Int = .max,
         closes: Bool = false, faults: ProtocolFaults = ProtocolFaults(), sweepFault: SweepFault? = nil,

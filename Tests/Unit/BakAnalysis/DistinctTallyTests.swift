@@ -1,4 +1,4 @@
-// How a tally of names counts, and what it estimates of the names that it forgot.
+// The counts of a tally of names, and its estimates of the names that it forgot.
 
 import BakCore
 import TestSupport
@@ -28,7 +28,7 @@ import Testing
         var different: [UInt64] = []
         for _ in 0..<100 {
             let names = (0..<1000).map { _ -> UInt64 in
-                // One in five was there before, and one in ten is always the same.
+                // One name in five was there before, and one in ten is always the same.
                 switch random.next() % 10 {
                 case 0: return 1
                 case 1, 2:

@@ -1,4 +1,4 @@
-// What a benchmark of a library counts, beside a plain count of the same files.
+// The counts of a library's benchmark, compared with a simple count of the same files.
 
 import BakChunking
 import BakCodec
@@ -15,7 +15,7 @@ import Testing
 @testable import BakAnalysis
 
 @Suite struct LibraryBenchmarkTests {
-    /// An empty repository to measure with, of the same secret as `bench`'s.
+    /// Returns an empty repository with the same secret as that of `bench`, for the measurement.
     private static func settings(_ bench: MemoryBench) throws -> Repository {
         try Repository.create(
             in: MemoryStore(), options: Repository.Options(like: bench.repository.config),
@@ -32,7 +32,7 @@ import Testing
         ).run(workerCount: 2)
     }
 
-    /// A picture whose scan is `scan`, with a comment before it.
+    /// Returns a picture with a comment and then the scan `scan`.
     private static func jpeg(_ comment: [UInt8], _ scan: [UInt8]) -> [UInt8] {
         let length = comment.count + 2
         return [0xff, 0xd8, 0xff, 0xfe, UInt8(length >> 8), UInt8(length & 255)] + comment
@@ -79,7 +79,7 @@ import Testing
         #expect(rows[.text].map { $0.storedBytes * 4 < $0.differentBytes } == true)
     }
 
-    /// The same numbers from cutting each file by itself, as a whole.
+    /// Cutting each file separately and as a whole gives the same numbers.
     @Test func chunksAreThoseOfEachScheme() throws {
         let bench = try MemoryBench()
         let entries = Self.library(2)
@@ -110,7 +110,7 @@ import Testing
         }
     }
 
-    /// The projection is what a first backup then stores, but for the ends of lists that two threads write.
+    /// The projection equals what a first backup then stores, except at the ends of manifests that two threads write.
     @Test func theProjectionIsWhatABackupStores() throws {
         let bench = try MemoryBench()
         let tree = FakeTree(Self.library(3))
@@ -121,7 +121,7 @@ import Testing
         let standard = report.schemes[0]
         let chunks = UInt64(stats.needed.blobs - stats.manifests.blobs)
         #expect(standard.differentChunks == chunks)
-        // What lies in the lists of files is no chunk.
+        // Inline content is not a chunk.
         let inline = UInt64(2 * "small".utf8.count)
         #expect(standard.differentBytes + inline == UInt64(stats.needed.rawBytes - stats.manifests.rawBytes))
         let stored = UInt64(stats.needed.storedBytes - stats.manifests.storedBytes)
@@ -155,7 +155,8 @@ import Testing
         let benchmark = try LibraryBenchmark(Self.settings(bench), of: tree, roots: [Array("s".utf8)])
         let report = try benchmark.run(workerCount: 2)
         #expect(report.files == 2 && report.furtherNames == 1 && report.readBytes == 10_000)
-        // The other inode holds the same, but the name of the first is no copy.
+        // The other inode has the same content, so it counts as a duplicate. The second name of the first inode does
+        // not.
         #expect(report.duplicateFiles == 1 && report.duplicateBytes == 5000)
         #expect(tree.opened.withLock { Set($0.map { $0.last }) } == Set("ab".utf8.map { $0 }))
         #expect(benchmark.progress.files == 3 && benchmark.progress.bytes == 15_000)

@@ -4,7 +4,7 @@ import Testing
 
 @testable import BakChunking
 
-/// One input: print it, and the failure can be run again.
+/// An input for a test. Its description is enough to repeat a failure.
 struct InputCase: CustomTestStringConvertible {
     var kind: InputKind
     var seed: UInt64
@@ -34,7 +34,7 @@ struct InputCase: CustomTestStringConvertible {
     @Test(arguments: InputCase.all)
     func productionEqualsTheReference(input: InputCase) throws {
         var generator = SplitMix64(seed: input.seed)
-        // Windows of every length around a block's, and the densities at both ends.
+        // Windows with lengths around a block's length, and with the lowest and highest density of candidates.
         for (minimum, maximum) in [(64, 65), (64, 127), (100, 164), (255, 321), (64, 1000), (256, 768)] {
             let parameters = try #require(ChunkerParameters(minimum: minimum, maximum: maximum))
             let secret = generator.bytes(ChunkerKey.secretByteCount)
@@ -76,7 +76,7 @@ struct InputCase: CustomTestStringConvertible {
         }
     }
 
-    /// Feeds the chunker as a reader would that gets 1 to `largestRead` bytes at a time.
+    /// Returns the cuts if the chunker gets 1 to `largestRead` bytes at a time, as from a reader.
     private static func cutsWhileReading(
         _ input: [UInt8], upTo largestRead: Int, _ generator: inout SplitMix64
     ) -> [Int] {
@@ -98,8 +98,8 @@ struct InputCase: CustomTestStringConvertible {
         return cuts
     }
 
-    /// An argmin over the window forgets an edit within a few chunks: two cut sequences that see the
-    /// same bytes meet as soon as one candidate is the best of both windows.
+    /// The chunker cuts at the minimum in a window, so the effect of an edit ends within a few chunks. Two sequences of
+    /// cuts over the same bytes meet as soon as one candidate is the minimum in both windows.
     @Test(arguments: [InputKind.random, .text], ["insert", "delete", "overwrite"])
     func editsChangeOnlyChunksNearby(kind: InputKind, edit: String) {
         var newChunks: [Int] = []
@@ -119,7 +119,7 @@ struct InputCase: CustomTestStringConvertible {
         #expect(newChunks.reduce(0, +) <= 4 * newChunks.count, "new chunks by seed, from 1: \(newChunks)")
     }
 
-    /// The input ends where readable memory ends, at every alignment of the last block.
+    /// The input ends where readable memory ends, for every alignment of the last block.
     @Test func nothingIsReadPastTheEnd() throws {
         let pageSize = Int(sysconf(Int32(_SC_PAGESIZE)))
         let flags = MAP_PRIVATE | MAP_ANONYMOUS

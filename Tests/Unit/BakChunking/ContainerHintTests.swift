@@ -3,7 +3,7 @@ import Testing
 
 @testable import BakChunking
 
-/// A container, before and after its tags were edited.
+/// A container with different amounts of tags, as before and after an edit.
 struct ContainerCase: CustomTestStringConvertible {
     var name: String
     var make: @Sendable (_ tagBytes: Int) -> ContainerSample
@@ -34,7 +34,7 @@ struct ContainerCase: CustomTestStringConvertible {
         media: Chunker(
             parameters: ChunkerParameters(minimum: 1024, maximum: 3072)!, key: ChunkerKey(seed: 7)))
 
-    /// All hints of a file.
+    /// Returns all hints of a file.
     static func hints(_ kind: ContainerKind, _ bytes: [UInt8]) -> [Hint] {
         var hints = ContainerHints(kind)
         bytes.withUnsafeBytes { hints.advance(over: $0, from: 0, isLast: true) }
@@ -46,7 +46,7 @@ struct ContainerCase: CustomTestStringConvertible {
         return found
     }
 
-    /// The chunks of a file that is read in pieces of 1 to `largestRead` bytes.
+    /// Returns the chunks of a file that arrives in pieces of 1 to `largestRead` bytes.
     static func chunks(
         _ bytes: [UInt8], readUpTo largestRead: Int = .max, seed: UInt64 = 1
     ) -> [(bytes: ArraySlice<UInt8>, isCompressed: Bool)] {
@@ -77,14 +77,15 @@ struct ContainerCase: CustomTestStringConvertible {
         for tagBytes in [1200, 1900, 5000] {
             let sample = container.make(tagBytes)
             let found = Self.hints(container.kind, sample.bytes)
-            // Tables and the like may be set apart besides.
+            // Tables and similar parts may get further hints.
             let missing = sample.expected.filter { !found.contains($0) }
             #expect(missing.isEmpty, "\(tagBytes) bytes of tags: \(missing) are not in \(found)")
             #expect(found.count <= sample.expected.count + 3, "\(tagBytes) bytes of tags: \(found)")
         }
     }
 
-    /// A file is recognised by its first bytes, and only its tags are new after they were edited.
+    /// The program recognises the container from its first bytes. After an edit of the tags, only the chunks with tags
+    /// are new.
     @Test(arguments: ContainerCase.all)
     func anEditOfTagsLeavesThePayloadsChunks(container: ContainerCase) {
         for (before, after) in [(1200, 1700), (5000, 1300), (1500, 6000)] {
@@ -107,7 +108,7 @@ struct ContainerCase: CustomTestStringConvertible {
         }
     }
 
-    /// Whatever is wrong with a file, its chunks are the file, and there are not too many.
+    /// Whatever is damaged in a file, its chunks cover the file, and they are not too many.
     @Test(arguments: ContainerCase.all)
     func damagedContainersAreCutAllTheSame(container: ContainerCase) {
         let whole = container.make(1500).bytes
@@ -124,7 +125,8 @@ struct ContainerCase: CustomTestStringConvertible {
         }
     }
 
-    /// A part missing at the end, bytes changed, a stretch removed or doubled, or lengths set to their extremes.
+    /// Damages a file: cuts off its end, changes bytes, removes or doubles a part, or sets a length to an extreme
+    /// value.
     static func damaged(_ whole: [UInt8], _ generator: inout SplitMix64) -> [UInt8] {
         var bytes = whole
         let place = Int.random(in: 0..<bytes.count, using: &generator)
@@ -144,7 +146,7 @@ struct ContainerCase: CustomTestStringConvertible {
         return bytes
     }
 
-    /// Containers of nothing but tiny parts: no more than a hint for each 64 KiB, and a few.
+    /// Containers that consist only of tiny parts. They get at most one hint for each 64 KiB, and a few more.
     @Test func hostileContainersGetFewHints() {
         let size = 1 << 20
         let boxes = ContainerKind.box("mdat", []) + ContainerKind.box("free", [])
@@ -180,7 +182,7 @@ struct ContainerCase: CustomTestStringConvertible {
         var bytes = container.make(1500).bytes
         var generator = SplitMix64(seed: 3)
         bytes += generator.bytes(Self.chunkers.bytesForAChunk)
-        // However far a container says that there is more to come.
+        // A container may claim that its next part begins far away.
         for place in stride(from: 0, to: 400, by: 4) {
             var hostile = bytes
             hostile.replaceSubrange(place..<place + 3, with: [0, 0x7f, 0xff])
@@ -206,7 +208,7 @@ struct ContainerCase: CustomTestStringConvertible {
         #expect(chunk?.isCompressed == false)
     }
 
-    /// Programs write the directory of a TIFF in front when they edit it, wherever it was.
+    /// Programs move the directory of a TIFF to the front when they edit it.
     @Test func aDirectoryThatMovesCostsOnlyItself() {
         var generator = SplitMix64(seed: 5)
         let strips = [generator.bytes(9000), generator.bytes(12_000), generator.bytes(1001)]
@@ -217,7 +219,7 @@ struct ContainerCase: CustomTestStringConvertible {
         let after = ContainerKind.stripedTIFF(tags, strips, profile: profile, directoryComesFirst: true)
         let known = Set(Self.chunks(before).map { Array($0.bytes) })
         let new = Self.chunks(after).filter { !known.contains(Array($0.bytes)) }
-        // The header, the directory, its lists, the tags and what aligns the profile.
+        // The new bytes are the header, the directory, its lists, the tags and the padding before the profile.
         let newBytes = new.reduce(0) { $0 + $1.bytes.count }
         #expect(newBytes == after.count - profile.count - strips.reduce(0) { $0 + $1.count }, "\(newBytes)")
     }
@@ -232,8 +234,8 @@ struct ContainerCase: CustomTestStringConvertible {
 }
 
 extension ContainerHintTests {
-    /// Items of 65,535 extents that take no bytes, of which a small file has billions: this ends at once or not for
-    /// minutes.
+    /// A small file claims billions of extents without bytes: each item has 65,535 of them. A parser that counts them
+    /// one by one would take minutes.
     @Test func extentsWithoutLengthAreNotCounted() {
         let item = bigEndian(UInt16(1)) + [0, 0, 0xff, 0xff]
         let count = 21_000

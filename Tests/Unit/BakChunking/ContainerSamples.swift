@@ -1,19 +1,20 @@
-// ContainerSamples: small files of every container, made from parts, so that a test knows which part is where.
+// ContainerSamples: small files of every container format. They are made from parts, so that a test knows where each
+// part begins.
 
 import SeededNumbers
 
 @testable import BakChunking
 
-/// A file in parts: what people edit, and what stays.
+/// A file with metadata that people edit, and a payload that stays.
 struct ContainerSample {
-    /// What is set apart by its position: where each payload must begin, and where metadata begin again.
+    /// The hints that the file must get: where each payload begins, and where metadata begins again.
     var expected: [Hint] = []
     var bytes: [UInt8] = []
 
     /// Appends bytes.
     mutating func add(_ more: [UInt8]) { bytes += more }
 
-    /// Expects a cut here.
+    /// Expects a hint at this position.
     mutating func expect(_ part: ContainerPart) {
         expected.append(Hint(offset: UInt64(bytes.count), part: part))
     }
@@ -28,8 +29,8 @@ func littleEndian<T: FixedWidthInteger>(_ value: T) -> [UInt8] {
 }
 
 extension ContainerKind {
-    /// A file of this kind with about `tagBytes` of tags and `payloadBytes` of payload. The seed decides the payload,
-    /// `tagBytes` the tags.
+    /// Returns a file of this format with about `tagBytes` of tags and `payloadBytes` of payload. `seed` determines the
+    /// payload, and `tagBytes` the tags.
     func sample(tagBytes: Int, payloadBytes: Int, seed: UInt64) -> ContainerSample {
         var generator = SplitMix64(seed: seed)
         let payload = generator.bytes(payloadBytes)
@@ -49,12 +50,12 @@ extension ContainerKind {
         }
     }
 
-    /// A segment of a JPEG.
+    /// Returns a segment of a JPEG.
     static func segment(_ marker: UInt8, _ content: [UInt8]) -> [UInt8] {
         [0xff, marker] + bigEndian(UInt16(content.count + 2)) + content
     }
 
-    /// A directory with long values behind it, as `II` TIFF from offset 8 on.
+    /// Returns a TIFF directory in `II` byte order, for offset 8, with its long values after it.
     private static func directory(_ values: [(tag: UInt16, type: UInt16, value: [UInt8])]) -> [UInt8] {
         var entries: [UInt8] = []
         var outside: [UInt8] = []
@@ -117,7 +118,8 @@ extension ContainerKind {
         return sample
     }
 
-    /// A HEIC: `meta`, which says where the EXIF item is, before or behind `mdat`, which holds it.
+    /// Returns a HEIC. Its `meta` box gives the position of the EXIF item, which is in `mdat`. `meta` comes before or
+    /// after `mdat`.
     static func heic(_ tags: [UInt8], _ payload: [UInt8], metaComesFirst: Bool) -> ContainerSample {
         let brand = box("ftyp", Array("heic".utf8) + bigEndian(UInt32(0)) + Array("mif1heic".utf8))
         let entries = ["hvc1", "Exif"].enumerated().map { number, type in
@@ -196,7 +198,8 @@ extension ContainerKind {
         return sample
     }
 
-    /// A picture in strips with a colour profile, as programs write it: the directory in front, or behind the strips.
+    /// Returns a picture in strips with a colour profile, as programs write it. The directory comes before or after the
+    /// strips.
     static func stripedTIFF(
         _ tags: [UInt8], _ strips: [[UInt8]], profile: [UInt8], directoryComesFirst: Bool
     ) -> [UInt8] {
@@ -205,7 +208,7 @@ extension ContainerKind {
         let payload = strips.reduce([], +)
         let directoryAt = directoryComesFirst ? 8 : 8 + payload.count
         let values = directoryAt + directoryBytes
-        // The tags end on an odd place, and the profile is aligned.
+        // The tags end at an odd offset, and the profile begins at an even one.
         let profileAt = (values + 2 * lists + tags.count + 1) & ~1
         let fill = [UInt8](repeating: 0, count: profileAt - values - 2 * lists - tags.count)
         var stripAt = directoryComesFirst ? profileAt + profile.count : 8

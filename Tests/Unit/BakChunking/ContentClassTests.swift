@@ -2,7 +2,7 @@ import Testing
 
 @testable import BakChunking
 
-/// The first bytes of a real file of some kind.
+/// The first bytes of a real file of some type.
 struct Header: CustomTestStringConvertible {
     var name: String
     var bytes: [UInt8]

@@ -1,4 +1,4 @@
-// ReferenceChunker: the definition of the cuts, written to be obviously right and nothing else.
+// ReferenceChunker: the definition of the cuts, as simple as possible so that it is obviously right.
 
 import CXXHash
 
@@ -17,7 +17,7 @@ struct ReferenceChunker {
         self.secret = secret
     }
 
-    /// The cuts of a whole input, as offsets from its start.
+    /// Returns the cuts of a whole input, as offsets from its start.
     func cuts(of input: [UInt8]) -> [Int] {
         var cuts: [Int] = []
         var start = 0

@@ -9,7 +9,7 @@ extension ScanKernel: CustomTestStringConvertible {
     /// The name of the kernel.
     public var testDescription: String { name }
 
-    /// The candidates from `first` through `last`, asked for through a list of `capacity`.
+    /// Returns the candidates from `first` through `last`. Asks the kernel for at most `capacity` of them at a time.
     func candidates(
         in bytes: UnsafeRawPointer, from first: Int, through last: Int, test: ck_test, capacity: Int
     ) -> [Int] {
@@ -28,7 +28,7 @@ extension ScanKernel: CustomTestStringConvertible {
     }
 }
 
-/// The definition, one position at a time.
+/// The definition of the scan, which looks at one position at a time.
 private func reference(_ bytes: UnsafeRawPointer, from first: Int, through last: Int, _ test: ck_test)
     -> [Int]
 {
@@ -40,13 +40,13 @@ private func reference(_ bytes: UnsafeRawPointer, from first: Int, through last:
         }
 }
 
-/// A test of candidates, and how dense they are.
+/// A test for candidates, with a name that describes their density.
 private struct Density {
     var name: String
     var test: ck_test
 
-    /// Every threshold where a comparison could go wrong, with a multiplier and addend of no special form; and
-    /// tests by which every word of zeros passes, or every word but those.
+    /// Every threshold at which a comparison could go wrong, with ordinary multiplier and addend. Also a test that only
+    /// zero words pass, and a test that all other words pass.
     static let all =
         [0, 1, 2, 1 << 17, 1 << 28, 1 << 31 - 1, 1 << 31, 1 << 31 + 1, UInt32.max].map {
             Density(
@@ -58,7 +58,7 @@ private struct Density {
         ]
 }
 
-/// Two pages between pages that must not be touched.
+/// Two pages between two pages that trap on access.
 private struct GuardedMemory: ~Copyable {
     private let mapping: UnsafeMutableRawPointer
     private static let page = Int(sysconf(Int32(_SC_PAGESIZE)))
@@ -76,7 +76,7 @@ private struct GuardedMemory: ~Copyable {
 }
 
 @Suite struct ScanKernelTests {
-    /// Lengths at and around one, two and three blocks, and a long one that fills any list.
+    /// Lengths near one, two and three blocks, and a long one that fills any list.
     private static let lengths = Array(0...4) + Array(61...69) + Array(125...133) + [191, 192, 193, 700]
 
     @Test(arguments: ScanKernel.available, InputKind.allCases)
@@ -119,7 +119,7 @@ private struct GuardedMemory: ~Copyable {
         }
     }
 
-    /// Windows that begin and end at every distance from memory that must not be read.
+    /// Windows that begin or end at every distance from memory that traps on access.
     @Test(arguments: ScanKernel.available)
     func nothingElseIsRead(kernel: ScanKernel) {
         let memory = GuardedMemory()
@@ -150,7 +150,7 @@ private struct GuardedMemory: ~Copyable {
         }
     }
 
-    /// At the sizes that repositories use.
+    /// The sizes that repositories use.
     @Test(arguments: ScanKernel.available, [ChunkerParameters.general, .media])
     func largeCutsAreThoseOfTheScalarKernel(kernel: ScanKernel, parameters: ChunkerParameters) throws {
         let scalar = try #require(ScanKernel.available.last)

@@ -1,10 +1,10 @@
-// Seeded inputs for the chunking tests. A test names its seed, so that a failure can be run again.
+// Inputs for the chunking tests, made from seeds. A failure names its seed, so that it can be repeated.
 
 import SeededNumbers
 
 @testable import BakChunking
 
-/// The shapes of data that the properties are tried on.
+/// The shapes of test data.
 enum InputKind: CaseIterable {
     case random, zeros, text, repeatedPattern, lowEntropy
 
@@ -35,7 +35,7 @@ enum InputKind: CaseIterable {
 }
 
 extension ChunkerKey {
-    /// A key drawn from a seed.
+    /// Makes a key from a seed.
     init(seed: UInt64) {
         var generator = SplitMix64(seed: seed)
         self.init(secret: generator.bytes(Self.secretByteCount))
@@ -48,7 +48,7 @@ extension ChunkerParameters {
 }
 
 extension Chunker {
-    /// The cuts of a whole input, as offsets from its start; the last is its end.
+    /// Returns the cuts of a whole input, as offsets from its start. The last cut is the input's end.
     func cuts(of input: [UInt8]) -> [Int] {
         input.withUnsafeBytes { input in
             var cuts: [Int] = []
@@ -61,7 +61,7 @@ extension Chunker {
         }
     }
 
-    /// The chunks of a whole input.
+    /// Returns the chunks of a whole input.
     func chunks(of input: [UInt8]) -> [ArraySlice<UInt8>] {
         let cuts = cuts(of: input)
         return zip([0] + cuts, cuts).map { input[$0..<$1] }

@@ -10,7 +10,7 @@ private func hex(_ text: String) -> [UInt8] {
     return stride(from: 0, to: digits.count, by: 2).map { UInt8(Hex.decode(digits[$0..<$0 + 2])!) }
 }
 
-/// Bytes that are as good as random here, and each time others.
+/// Random bytes for tests. Each call returns different bytes.
 private final class CountingRandom: RandomSource {
     private let generator = Mutex(SplitMix64(seed: 4))
 
@@ -21,7 +21,7 @@ private final class CountingRandom: RandomSource {
     }
 }
 
-/// A published answer.
+/// A published test vector.
 private struct Answer: Sendable {
     var method: SealMethod
     var key: String
@@ -83,7 +83,7 @@ private let answers = [
                     CipherContext(answer.method, key: $0, isSealing: false, usesVectors: usesVectors)
                 )
             }
-            // A context is used again and again.
+            // The contexts are used several times.
             for cut in [0, plaintext.count / 3, plaintext.count] {
                 var sealed = [UInt8](repeating: 0, count: expected.count)
                 begin(sealing, nonce, authenticated)
@@ -109,7 +109,8 @@ private let answers = [
         }
     }
 
-    /// What one form seals the other opens, however it is cut, in its place or not; and neither opens what was changed.
+    /// The fast and the plain implementation open each other's seals, for any cut of the text, in place or not. Neither
+    /// opens changed bytes.
     @Test func bothFormsAgree() {
         var generator = SplitMix64(seed: 12)
         let key = Samples.random(32, seed: 13)
@@ -237,7 +238,7 @@ private let answers = [
         #expect(SealMethod.fastest != .none)
     }
 
-    /// A string opens in its own place, and in no other; nor when any bit of it has changed.
+    /// A sealed string opens only with the number of its entry, and only if no bit has changed.
     @Test(arguments: methods)
     func placesAreBound(_ method: SealMethod) {
         for text in [[], [7], Samples.random(1000, seed: 1)] {
@@ -262,7 +263,7 @@ private let answers = [
         #expect(opened(seal(method), [1, 2, 3], entry: 64) == nil)
     }
 
-    /// Both texts would be given away.
+    /// Two seals with the same key and nonce would reveal both texts.
     @Test func noEntryIsSealedTwice() async {
         await #expect(processExitsWith: .failure) {
             let seal = ObjectSeal(.aes256GCM, key: SecretBytes(copying: Array(UInt8(0)..<32)), header: [])
@@ -285,7 +286,7 @@ private let answers = [
         #expect(secret == SecretBytes(copying: [1, 2, 3]) && secret != SecretBytes(copying: [1, 2, 4]))
         #expect(secret != SecretBytes(copying: [1, 2]) && secret.prefix(2) == SecretBytes(copying: [1, 2]))
         #expect(SecretBytes(copying: []) == SecretBytes(copying: []))
-        // More than the secure heap holds.
+        // More secrets than the secure heap holds.
         let many = (0..<3000).map { SecretBytes(copying: [UInt8](repeating: UInt8($0 % 256), count: 64)) }
         #expect(
             many.enumerated().allSatisfy { index, secret in secret.withBytes { $0[63] == UInt8(index % 256) }
@@ -322,7 +323,7 @@ private let answers = [
     }
 
     @Test(arguments: [
-        // Nanoseconds for 32 MiB and three passes; the cost chosen.
+        // The nanoseconds that 32 MiB and three passes take, and the cost that is chosen for them.
         (1, 256, 8), (50_000_000, 256, 4), (100_000_000, 256, 3), (300_000_000, 128, 3),
         (10_000_000_000, 64, 3), (Int.max, 64, 3),
     ])

@@ -66,7 +66,7 @@ import Testing
     }
 
     @Test func whatGainsLittleStaysRaw() {
-        // 2.5 % zeros in random bytes: a gain, but under 3 %.
+        // 2.5 % zeros among random bytes can be compressed, but the gain is less than 3 %.
         let mostlyRandom = Samples.random(97_500, seed: 3) + [UInt8](repeating: 0, count: 2500)
         #expect(roundTrips(mostlyRandom, Compressor(.zstd(level: 3))) == .raw)
         let lessRandom = Samples.random(96_000, seed: 3) + [UInt8](repeating: 0, count: 4000)
@@ -77,12 +77,13 @@ import Testing
         let text = Samples.text(50_000, seed: 4)
         #expect(
             Self.modes.map { roundTrips(text, Compressor($0)) } == [.zstd, .raw, .zstd, .zstd, .lz4, .zstd])
-        // The flag holds where the mode probes; a user who names a codec gets it.
+        // The flag for compressed content has an effect in modes that probe. A codec that the user names is always
+        // used.
         let flagged = Self.modes.map { roundTrips(text, Compressor($0), isCompressed: true) }
         #expect(flagged == [.raw, .raw, .raw, .zstd, .lz4, .zstd])
     }
 
-    /// The comparison that keeps a codec's bug from the store does notice one.
+    /// The comparison with the original, which protects the store from bugs in codecs, finds a wrong result.
     @Test func aWrongCodeDoesNotReproduce() {
         let text = Samples.text(50_000, seed: 4)
         var other = text

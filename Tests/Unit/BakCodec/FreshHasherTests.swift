@@ -5,7 +5,7 @@ import Testing
 @testable import BakCodec
 
 @Suite struct FreshHasherTests {
-    /// Gives one key again and again.
+    /// Returns the same key each time.
     private struct FixedRandom: RandomSource {
         var byte: UInt8
         func fill(_ buffer: UnsafeMutableRawBufferPointer) {
@@ -17,7 +17,7 @@ import Testing
         bytes.withUnsafeBytes { hasher.id(of: $0) }
     }
 
-    /// What libcrypto gives as the tag of bytes that are authenticated and not encrypted.
+    /// Returns libcrypto's tag of bytes that are authenticated but not encrypted.
     private func tag(_ bytes: [UInt8], _ byte: UInt8) -> ID128 {
         var key = [UInt8](repeating: 0, count: CipherContext.keyBytes)
         key.withUnsafeMutableBytes { FixedRandom(byte: byte).fill($0) }
@@ -33,7 +33,7 @@ import Testing
         return tag.withUnsafeBytes { $0.loadUnaligned(as: ID128.self) }
     }
 
-    /// Every length up to a few blocks of the widest form, and a chunk's.
+    /// Every length up to a few blocks of the widest form, and the lengths of chunks.
     private static let lengths = Array(0...1100) + [65_535, 1 << 20, 5 << 20]
 
     @Test func itIsTheTagOfGMAC() {
@@ -45,7 +45,7 @@ import Testing
         }
     }
 
-    /// Other bytes, another length and another key have another name each; the same bytes have the same.
+    /// Different bytes, lengths or keys give different names. Equal bytes give equal names.
     @Test func whatDiffersHasAnotherName() {
         let (hasher, other) = (FreshHasher(FixedRandom(byte: 1)), FreshHasher(FixedRandom(byte: 2)))
         var names: Set<ID128> = []

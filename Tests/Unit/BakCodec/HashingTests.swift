@@ -10,7 +10,7 @@ private func hex(_ text: String) -> [UInt8] {
     return stride(from: 0, to: digits.count, by: 2).map { UInt8(Hex.decode(digits[$0..<$0 + 2])!) }
 }
 
-/// The 32-byte secret of the known answers.
+/// The 32-byte secret for the known answers.
 private let secret = Array(UInt8(0)..<32)
 
 @Suite struct ChecksumTests {
@@ -105,8 +105,8 @@ private let secret = Array(UInt8(0)..<32)
         }
     }
 
-    /// Short content that differs only where padding could hide it has ids of its own, and so has the
-    /// padded form of it as real content.
+    /// Short contents that differ only in their padding have different ids. Content that equals the padded form of a
+    /// short content also has an id of its own.
     @Test(arguments: IDAlgorithm.allCases)
     func paddingIsInjective(algorithm: IDAlgorithm) {
         let hasher = ContentHasher(algorithm, secret: secret, domain: "chunk")
@@ -119,7 +119,7 @@ private let secret = Array(UInt8(0)..<32)
                 count += length == 0 && filler != 0 ? 0 : 1
                 guard length < 256, filler == 0 else { continue }
                 content += [UInt8](repeating: 0, count: 255 - length) + [UInt8(length)]
-                // The empty content's padded form is the 256 zeros that the loop ends with.
+                // The padded form of empty content is 256 zeros, which the loop adds at its end.
                 guard length > 0 else { continue }
                 seen.insert(content.withUnsafeBytes { hasher.id(of: $0) })
                 count += 1
@@ -182,7 +182,7 @@ private let secret = Array(UInt8(0)..<32)
             tag.withUnsafeMutableBytes { state.finish(key, into: $0.baseAddress!) }
             #expect(Hex.encode(tag) == expected)
         }
-        // The same many times at once, where there is that.
+        // The same message many times at once, if the processor supports that.
         guard let many = ck_many_open() else {
             try Test.cancel("one at a time agrees; this processor computes no hashes many at once")
         }
@@ -195,7 +195,8 @@ private let secret = Array(UInt8(0)..<32)
         #expect(Hex.encode(tags) == String(repeating: expected, count: 19))
     }
 
-    /// Computed with Python's hmac: where leaves, groups of them and what is computed at once begin and end.
+    /// Computed with Python's hmac. The lengths are at the bounds of leaves, of groups of leaves, and of the strings
+    /// that are computed at once.
     @Test(arguments: [
         (4096, "510aa42fa2f9bd55c21c952d8adb4a61"), (4097, "53d1f7c4858777c0b09dae7046f56130"),
         (1 << 20, "ec159988d7ba88aea071f691c055e18e"),
@@ -205,7 +206,7 @@ private let secret = Array(UInt8(0)..<32)
         #expect(Samples.numbered(count).withUnsafeBytes { hasher.id(of: $0) }.description == expected)
     }
 
-    /// One by one and many at once, at lengths around every bound.
+    /// One string at a time gives the same ids as many at once, for lengths near every bound.
     @Test func bothWaysAgree() {
         let (leafKey, rootKey) = (Array(UInt8(0)..<32), Array(UInt8(32)..<64))
         let many = HMACTree(leafKey: leafKey, rootKey: rootKey)
@@ -227,7 +228,7 @@ private let secret = Array(UInt8(0)..<32)
         #expect(ids.count == leafCounts.count * 4 - 1)
     }
 
-    /// A bit anywhere matters.
+    /// Every changed bit changes the id.
     @Test func everyLeafCounts() {
         let tree = HMACTree(leafKey: [1], rootKey: [2])
         var content = Samples.random(40 * HMACTree.leafBytes + 5, seed: 10)

@@ -1,5 +1,5 @@
-// Stored bytes are untrusted. Whatever they are, decoding fills the destination exactly or throws, and
-// bytes beside the destination stay as they were.
+// Stored bytes are untrusted. Decoding any bytes either fills the destination exactly or throws. It never changes bytes
+// outside of the destination.
 
 import CZstd
 import SeededNumbers
@@ -13,8 +13,8 @@ private final class Target {
     private let decompressor = Decompressor()
     private var memory: [UInt8] = []
 
-    /// Decodes into `count` bytes; nil when that throws. Records an issue when a guard byte has changed, or
-    /// when a byte of the destination was left as it was.
+    /// Decodes into `count` bytes. Returns nil if that throws. Records an issue if a guard byte has changed, or if a
+    /// byte of the destination was not written.
     func decode(_ stored: [UInt8], _ codec: Codec, count: Int, seed: UInt64? = nil) -> [UInt8]? {
         let overZeros = decode(stored, codec, count: count, over: 0, seed: seed)
         let overOnes = decode(stored, codec, count: count, over: 0xff, seed: seed)
@@ -57,7 +57,7 @@ private func stored(_ content: [UInt8], _ mode: CompressionMode) -> [UInt8] {
 @Suite struct HostileInputTests {
     private let content = Samples.text(5000, seed: 9)
 
-    /// Changes, cuts, doubles and joins, 10,000 of them for each codec.
+    /// 10,000 mutations for each codec: bytes changed, removed, doubled and joined.
     @Test(arguments: [(Codec.zstd, CompressionMode.auto), (.lz4, .lz4)])
     func mutations(codec: Codec, mode: CompressionMode) {
         let target = Target()
@@ -67,7 +67,7 @@ private func stored(_ content: [UInt8], _ mode: CompressionMode) -> [UInt8] {
             var generator = SplitMix64(seed: seed)
             var bytes = original
             for _ in 0...Int.random(in: 0...3, using: &generator) where !bytes.isEmpty {
-                // Headers steer the decoder, so half of the changes go there.
+                // Headers control the decoder, so half of the changes go there.
                 let reach = Bool.random(using: &generator) ? bytes.count : min(bytes.count, 16)
                 let place = Int.random(in: 0..<reach, using: &generator)
                 switch Int.random(in: 0..<6, using: &generator) {
@@ -107,23 +107,23 @@ private func stored(_ content: [UInt8], _ mode: CompressionMode) -> [UInt8] {
         }
     }
 
-    /// 64 MiB of zeros in a few kilobytes, declared as what they are or as less.
+    /// 64 MiB of zeros in a few kilobytes. They are declared with their true length or a shorter one.
     @Test func bombsAreRefused() {
         let target = Target()
         let bomb = zstdFrame([UInt8](repeating: 0, count: 64 << 20))
         #expect(bomb.count < 10_000)
         #expect(target.decode(bomb, .zstd, count: 1000) == nil)
         var lying = zstdFrame([UInt8](repeating: 0, count: 70_000))
-        // Single segment, four-byte size after magic and descriptor: claim 1000 bytes.
+        // The frame has a single segment and a four-byte size after magic and descriptor. Set this size to 1000 bytes.
         #expect(lying[4] & 0xe0 == 0xa0)
         lying.replaceSubrange(5..<9, with: [0xe8, 3, 0, 0])
         #expect(target.decode(lying, .zstd, count: 1000) == nil)
-        // A match of nearly endless length: token, one literal, offset 1, length bytes.
+        // A match with a very large length: token, one literal, offset 1, bytes of the length.
         let lz4Bomb = [0x1f, 0, 1, 0] + [UInt8](repeating: 255, count: 10_000) + [0]
         #expect(target.decode(lz4Bomb, .lz4, count: 1000) == nil)
     }
 
-    /// A frame of one raw block, with a window descriptor and an eight-byte content size.
+    /// A frame with one raw block, a window descriptor, and an eight-byte content size.
     @Test func windowsAreBounded() {
         func frame(windowLog: Int) -> [UInt8] {
             [0x28, 0xb5, 0x2f, 0xfd, 0xc0, UInt8(windowLog - 10) << 3] + [3, 0, 0, 0, 0, 0, 0, 0]
@@ -158,7 +158,7 @@ private func stored(_ content: [UInt8], _ mode: CompressionMode) -> [UInt8] {
         #expect(Target().decode(frame, .zstd, count: content.count) == nil)
     }
 
-    /// A frame's own checksum is not needed, but when there it must hold.
+    /// A frame need not have a checksum. If it has one, the checksum must be correct.
     @Test func frameChecksumsHold() {
         let target = Target()
         var frame = zstdFrame(content, checksum: true)

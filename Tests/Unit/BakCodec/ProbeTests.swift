@@ -1,13 +1,13 @@
-// The probe against an attempt at compressing: a miss is a chunk that would have gained 3 % and was not
-// tried, a waste is an attempt that gained less. Each kind prints a line. With BAKSTORE_CORPUS set to a
-// folder, its files are measured too, by their names' extensions.
+// The probe, compared with real attempts at compression. A miss is a chunk that was not tried and would have gained 3
+// %. A waste is an attempt that gained less. Each type of content prints a line. If BAKSTORE_CORPUS names a folder, its
+// files are measured too, grouped by their extensions.
 
 import Foundation
 import Testing
 
 @testable import BakCodec
 
-/// Kinds of content, each made from a byte count and a seed.
+/// Types of content. Each is made from a number of bytes and a seed.
 private let kinds: [(name: String, make: @Sendable (Int, UInt64) -> [UInt8])] = [
     ("text", Samples.text),
     ("UTF-16", Samples.utf16),
@@ -31,7 +31,7 @@ private let kinds: [(name: String, make: @Sendable (Int, UInt64) -> [UInt8])] = 
 
 private let corpusFolder = ProcessInfo.processInfo.environment["BAKSTORE_CORPUS"]
 
-/// What the probe did over a kind's chunks.
+/// The results of the probe for the chunks of one type.
 private struct Tally: CustomStringConvertible {
     var chunks = 0
     var bytes = 0
@@ -69,7 +69,7 @@ private struct Tally: CustomStringConvertible {
         let probe = CompressibilityProbe()
         let compressor = Compressor(.zstd(level: 3))
         var tally = Tally()
-        // Large chunks take their time to make in a debug build; every kind gets a few of the small ones.
+        // A debug build makes large chunks slowly, so only the smaller sizes get several chunks.
         for seed in 1...(chunkBytes > 128 << 10 ? 1 : 4) {
             let chunk = kinds[kind].make(chunkBytes, UInt64(seed))
             chunk.withUnsafeBytes { tally.add($0, probe, compressor) }
@@ -79,7 +79,7 @@ private struct Tally: CustomStringConvertible {
         if kinds[kind].name == "random" { #expect(tally.wasted == 0) }
     }
 
-    /// Real files. Their compressible chunks may be missed now and then, but not at a cost that matters.
+    /// Real files. The probe may miss a few compressible chunks if the total loss is small.
     @Test(
         .enabled(if: corpusFolder != nil, "BAKSTORE_CORPUS names no folder"), arguments: [128 << 10, 1 << 20])
     func corpus(chunkBytes: Int) throws {

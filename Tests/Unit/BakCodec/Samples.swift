@@ -1,9 +1,9 @@
-// Samples: content of many kinds, made from seeds so that a failure repeats.
+// Samples: content of many types, made from seeds so that a failure can be repeated.
 
 import SeededNumbers
 
 enum Samples {
-    /// The bytes that the known answers were computed over, by other implementations.
+    /// The bytes for the known answers, which were computed with other implementations.
     static func numbered(_ count: Int) -> [UInt8] {
         (0..<count).map { UInt8(truncatingIfNeeded: ($0 * $0 * 7 + $0 * 31 + 11) >> ($0 % 3)) }
     }
@@ -13,7 +13,7 @@ enum Samples {
         return generator.bytes(count)
     }
 
-    /// Blocks of random bytes, each passed through `transform`, one after another.
+    /// Random blocks, each changed by `transform`, one after another.
     static func blocks(
         _ count: Int, of blockBytes: Int, seed: UInt64, _ transform: ([UInt8]) -> [UInt8]
     ) -> [UInt8] {
@@ -24,7 +24,7 @@ enum Samples {
         return Array(bytes.prefix(count))
     }
 
-    /// Words with a skewed distribution, lines of varying length.
+    /// Words with a skewed distribution, in lines of varying length.
     static func text(_ count: Int, seed: UInt64) -> [UInt8] {
         var generator = SplitMix64(seed: seed)
         let words = (0..<2000).map { _ in
@@ -42,18 +42,18 @@ enum Samples {
         return Array(bytes.prefix(count))
     }
 
-    /// The same text, two bytes a character, little-endian.
+    /// The same text with two bytes for each character, little-endian.
     static func utf16(_ count: Int, seed: UInt64) -> [UInt8] {
         Array(text(count / 2 + 1, seed: seed).flatMap { [$0, 0] }.prefix(count))
     }
 
-    /// Random bytes in base64's alphabet: 6 bits a byte, no repeats.
+    /// Random bytes in base64's alphabet: 6 bits for each byte, and no repeats.
     static func base64(_ count: Int, seed: UInt64) -> [UInt8] {
         let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
         return random(count, seed: seed).map { alphabet[Int($0 & 63)] }
     }
 
-    /// Pages like a database's: a header, zeros, records of counters and text towards the end.
+    /// Pages like a database's: a header, zeros, and at the end records with counters and text.
     static func databasePages(_ count: Int, seed: UInt64) -> [UInt8] {
         var generator = SplitMix64(seed: seed)
         let story = text(20_000, seed: seed)
@@ -74,7 +74,7 @@ enum Samples {
         return Array(bytes.prefix(count))
     }
 
-    /// A gradient with noise in the lowest bits, three bytes a pixel.
+    /// A gradient with noise in the lowest bits, and three bytes for each pixel.
     static func bitmap(_ count: Int, seed: UInt64) -> [UInt8] {
         let noise = random(count, seed: seed)
         return (0..<count).map {
@@ -89,7 +89,7 @@ enum Samples {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(count + 2)
         while bytes.count < count {
-            // A bounded random walk passes for the sum of many tones.
+            // A bounded random walk is similar to the sum of many tones.
             let random = generator.next()
             level = level * 0.999 + Double(random >> 40) / Double(1 << 24) * 800 - 400
             let sample = Int16(clamping: Int(level) + Int(random % (1 << UInt64(noiseBits))))

@@ -6,9 +6,9 @@ import Testing
 
 @testable import BakCodec
 
-/// The hashes at the width of the processor are libxxhash's plain ones.
+/// The hashes for wide vectors equal libxxhash's ordinary hashes.
 @Suite struct WideHashTests {
-    /// Around every length at which XXH3 takes another path, and lengths of many blocks.
+    /// Lengths around each length at which XXH3 changes its method, and lengths of many blocks.
     private static let lengths =
         Array(0...20) + [127, 128, 129] + Array(236...260) + Array(1000...1030) + [4096, 65_537, 300_000]
 
@@ -32,11 +32,11 @@ import Testing
         }
     }
 
-    /// libxxhash's AVX forms leave them in use, and the rest of the program then runs slowly.
+    /// libxxhash's AVX forms leave the upper halves in use, which would slow down the rest of the program.
     @Test func leaveNoUpperHalvesInUse() {
         let bytes = [UInt8](repeating: 1, count: 100_000)
         let secret = [UInt8](repeating: 2, count: 192)
-        // Nothing else may run between a hash and the question: it might clear them.
+        // No other code may run between a hash and the question, because it might clear the upper halves.
         let isDirty = bytes.withUnsafeBytes { bytes in
             let start = bytes.baseAddress!
             _ = ck_xxh3_64(start, bytes.count)

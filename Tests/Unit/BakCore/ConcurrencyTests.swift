@@ -1,11 +1,11 @@
-// The lock, the queue and the threads that everything else is built on. What must hold is counted, never timed;
-// `tools/thread-sanitizer` runs these tests once more with a watch over every access to memory.
+// The lock, the queue and the threads on which everything else is built. The tests count events and never measure
+// times. `tools/thread-sanitizer` runs these tests with a check of every memory access.
 
 import BakCore
 import Synchronization
 import Testing
 
-/// Runs `body` on `count` threads at once, each with its number, and waits for all.
+/// Runs `body` on `count` threads at the same time, each with its number. Waits for all threads.
 private func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
     let threads = (0..<count).map { number in Thread { body(number) } }
     threads.forEach { $0.join() }
@@ -14,7 +14,7 @@ private func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) 
 @Suite struct MonitorTests {
     private struct Refused: Error {}
 
-    /// A number that only the lock keeps whole.
+    /// A number that only the lock protects.
     private final class Guarded: @unchecked Sendable {
         let monitor = Monitor()
         var number = 0
@@ -58,7 +58,7 @@ private func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) 
             }
         }
         guarded.monitor.locked {
-            // A thread that waits has let go of the lock, or this one could never see all six.
+            // A waiting thread releases the lock. Otherwise this thread could never see all six waiting.
             while guarded.waiting < 6 { guarded.monitor.wait() }
             #expect(guarded.number == 0)
             guarded.isOpen = true
@@ -75,7 +75,7 @@ private func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) 
             guarded.monitor.wait(milliseconds: milliseconds)
             guarded.number += 1
         }
-        // The lock was held again, and has been given back.
+        // The wait took the lock again, and the lock has been released since.
         #expect(guarded.monitor.locked { guarded.number } == 1)
     }
 
@@ -94,10 +94,10 @@ private func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) 
 }
 
 @Suite struct BoundedQueueTests {
-    /// How many elements have certainly been put in, and how many may have been taken out: the first is counted after
-    /// the push, the second before the pop, so that their difference is never more than the queue holds.
+    /// Counts the elements that were certainly pushed, and those that may have been popped. A push counts after it, and
+    /// a pop before it. So the difference is never larger than the number of elements in the queue.
     private final class Count: @unchecked Sendable {
-        // Not a Mutex, whose library the thread sanitizer does not see into.
+        // This is not a Mutex, because the thread sanitizer does not see into Mutex's library.
         private let monitor = Monitor()
         private var (donePushes, begunPops) = (0, 0)
 
@@ -109,7 +109,7 @@ private func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) 
     @Test func whatComesFirstGoesFirst() {
         let queue = BoundedQueue<Int>(capacity: 400)
         var expected = 0
-        // Far more than is kept before the front of the array is given up.
+        // Far more elements than the queue keeps before it drops the front of its array.
         for round in 0..<2000 {
             #expect(queue.push(round))
             guard round % 3 != 0 else { continue }
@@ -195,7 +195,8 @@ private func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) 
         }
         queue.close()
         producers.forEach { $0.join() }
-        // A producer that found the queue full or closed was turned away: nothing was taken meanwhile.
+        // A producer that found the queue full was refused when the queue closed, because no element was popped
+        // meanwhile.
         #expect(refused.load(ordering: .relaxed) == 3)
         #expect(!queue.push(4))
         #expect(queue.pop() == 1 && queue.pop() == 2 && queue.pop() == nil && queue.pop() == nil)
@@ -240,7 +241,7 @@ private func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) 
     @Test func threadsRunBesideEachOther() {
         let monitor = Monitor()
         nonisolated(unsafe) var arrived = 0
-        // Each waits for all: one after the other they would never end.
+        // Each thread waits for all others, so threads that ran one after another would never end.
         onThreads(16) { _ in
             monitor.locked {
                 arrived += 1

@@ -1,15 +1,15 @@
-// Paths that are compared as memory come in the order that the definition says.
+// Comparing paths as memory gives the same order as the definition.
 
 import BakCore
 import Testing
 
 @Suite struct PathOrderMemoryTests {
-    /// The definition: byte by byte, '/' below all others.
+    /// The definition: byte by byte, with '/' before all other bytes.
     private func precedes(_ left: [UInt8], _ right: [UInt8]) -> Bool {
         left.lexicographicallyPrecedes(right) { ($0 == 47 ? 0 : $0) < ($1 == 47 ? 0 : $1) }
     }
 
-    /// Paths that share much, and end in what is below, at and above a slash.
+    /// Paths with long common beginnings, and with bytes below, at and above a slash at the end.
     private var paths: [[UInt8]] {
         let start = [UInt8](repeating: 97, count: 40)
         var paths: [[UInt8]] = [[]]
@@ -24,7 +24,7 @@ import Testing
 
     @Test func theFirstThatIsNotBeforeIsFound() {
         let all = paths
-        // Lists of all lengths, with some paths twice: segments of a list of files may begin with one.
+        // Lists of all lengths, with some paths twice, because segments may begin with the same path.
         for step in 1...9 {
             let sorted = stride(from: 0, to: all.count, by: step).map { all[$0] }.sorted(by: precedes)
             for path in all {
@@ -41,7 +41,7 @@ import Testing
             for right in paths {
                 let expected = precedes(left, right)
                 #expect(PathOrder.precedes(left, right) == expected)
-                // Parts of arrays, and what is no memory.
+                // Parts of arrays, and collections that are not contiguous in memory.
                 #expect(PathOrder.precedes(([1, 2, 3] + left)[3...], right) == expected)
                 #expect(PathOrder.precedes(left.lazy.map { $0 }, right) == expected)
             }

@@ -13,7 +13,7 @@ import Testing
             ("ä\nö", ["1:ä", "2:ö"]),
         ] as [(String, [String])])
     func areTheSameWithMarkAndWithout(text: String, expected: [String]) throws {
-        // As a Character, CR LF is one; here bytes count.
+        // CR LF is one Character, but here bytes count.
         #expect(try lines(Array(text.utf8)) == expected)
         #expect(try lines([0xef, 0xbb, 0xbf] + Array(text.utf8)) == expected)
     }

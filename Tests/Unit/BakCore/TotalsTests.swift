@@ -1,4 +1,4 @@
-// Totals end at the largest number.
+// A total stops at the largest number.
 
 import BakCore
 import Testing

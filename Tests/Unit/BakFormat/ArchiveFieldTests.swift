@@ -1,4 +1,4 @@
-// The fields of archives and doubts: gone entries in segments, and what may follow a commit record's counters.
+// The fields of archives and doubts: gone entries in segments, and the fields after a commit record's counters.
 
 import BakCore
 import BakFormat
@@ -24,7 +24,8 @@ import Testing
         }
     }
 
-    /// A run taken over from another segment brings its gone entries, and nothing else does.
+    /// A run that is taken over from another segment may bring gone entries, and then the new segment needs the later
+    /// version. Otherwise it keeps the earlier version.
     @Test func runsKeepTheVersion() throws {
         let random = TestSeed.random("runs with gone entries")
         for _ in 0..<25 {
@@ -79,7 +80,7 @@ import Testing
         }
     }
 
-    /// What may follow the counters.
+    /// The fields after the counters.
     private static let fieldBreaches: [Breach] = [
         commit("an unknown last field") { $0.byte(0) },
         commit("an unknown last field") { $0.byte(8) },

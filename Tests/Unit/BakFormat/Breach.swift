@@ -1,4 +1,4 @@
-// Breach: a value that breaks one rule of the format behind a right checksum, and helpers that write such values.
+// Breach: a value that breaks one rule of the format but has a correct checksum, and helpers that write such values.
 
 import BakCodec
 import BakCore
@@ -6,7 +6,7 @@ import BakFormat
 import TestSupport
 import Testing
 
-/// A change to a value's bytes or fields, and the words that the refusal must contain.
+/// A broken value, and the words that the refusal must contain.
 struct Breach: CustomTestStringConvertible {
     var kind: FormatSpecimen
     var reason: String
@@ -17,7 +17,7 @@ struct Breach: CustomTestStringConvertible {
         (self.kind, self.reason, self.bytes) = (kind, reason, bytes)
     }
 
-    /// A framed object of a hand-written body.
+    /// Makes a framed object with a body written by hand.
     init(_ kind: FormatSpecimen, _ reason: String, body: (inout ByteWriter) -> Void) {
         var writer = ByteWriter()
         writer.id(FormatSpecimen.repository)
@@ -38,7 +38,7 @@ struct Breach: CustomTestStringConvertible {
             ObjectFrame.encode(kind: kinds[kind]!, id: id, body: writer.bytes, sealer: .plain))
     }
 
-    /// A sample with bytes overwritten at an offset, its checksum made right.
+    /// Makes a sample with bytes overwritten at an offset, and corrects its checksum.
     init(_ kind: FormatSpecimen, _ reason: String, at offset: Int, _ replacement: [UInt8]) {
         var bytes = kind.sample(SeededRandom(seed: 3))
         let start = offset < 0 ? bytes.count + offset : offset
@@ -47,7 +47,7 @@ struct Breach: CustomTestStringConvertible {
         self.init(kind, reason, bytes)
     }
 
-    /// A manifest segment of hand-written records.
+    /// Makes a manifest segment with records written by hand.
     init(segment reason: String, records: Int = 1, _ body: (inout ByteWriter) -> Void) {
         var writer = ByteWriter()
         writer.byte(1)
@@ -56,14 +56,14 @@ struct Breach: CustomTestStringConvertible {
         self.init(.manifestSegment, reason, writer.bytes)
     }
 
-    /// A manifest segment of entries that the encoder takes and the rules do not allow.
+    /// Makes a manifest segment with an entry that the encoder accepts and the rules forbid.
     init(entry reason: String, _ change: (inout ManifestEntry) -> Void) {
         var entry = file("a")
         change(&entry)
         self.init(.manifestSegment, reason, FormatSpecimen.segment([entry]))
     }
 
-    /// Fails the test unless the decoder refuses the value for the reason.
+    /// Expects that the decoder refuses the value for this reason.
     func expectRefusal() {
         do throws(CorruptionError) {
             _ = try kind.recode(bytes)
@@ -72,14 +72,14 @@ struct Breach: CustomTestStringConvertible {
     }
 }
 
-/// A file or another entry without metadata.
+/// Returns a file or another entry without metadata.
 func file(_ path: String, type: FileType = .regular) -> ManifestEntry {
     ManifestEntry(
         path: Array(path.utf8), stat: FileStat(type: type), attributes: FileAttributes(),
         content: type == .regular ? .inline([]) : nil)
 }
 
-/// The fields of a commit record up to its paths, after the repository's id.
+/// Writes the fields of a commit record after the repository's id, up to the paths.
 func commitHead(_ body: inout ByteWriter) {
     body.timestamp(Timestamp(seconds: 0))
     body.timestamp(Timestamp(seconds: 0))
@@ -87,10 +87,10 @@ func commitHead(_ body: inout ByteWriter) {
 }
 
 extension [UInt8] {
-    /// The manifest segment with another version.
+    /// Returns the manifest segment with another version.
     func withVersion(_ version: UInt8) -> [UInt8] { [version] + dropFirst() }
 
-    /// The manifest segment with another number of records, which must be under 128.
+    /// Returns the manifest segment with another number of records, which must be below 128.
     func withCount(_ count: UInt8) -> [UInt8] {
         var copy = self
         copy[1] = count

@@ -1,4 +1,4 @@
-// What is said of an object that is checked piece by piece is what is said of it when it is read whole.
+// Checking an object piece by piece gives the same verdict as reading it whole.
 
 import BakCodec
 import BakCore
@@ -33,7 +33,8 @@ import Testing
             let id = ID128(high: 1, low: 2)
             let object = ObjectFrame.encode(kind: .indexSegment, id: id, body: body, sealer: .plain)
             #expect(verdict(object) == nil, "\(count)")
-            // Every part of it changed, its version among them: then it is ours and damaged, not a newer program's.
+            // Every part of the object is changed once, also its version. It is then this program's object and damaged,
+            // not a newer program's.
             for place in [8, 10, 11, 63, 64, 64 + count / 2, object.count - 17, object.count - 1]
             where place < object.count {
                 var changed = object

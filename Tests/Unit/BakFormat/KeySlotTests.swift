@@ -1,4 +1,4 @@
-// Key slots: every rule of the decoder, broken one at a time behind a right checksum.
+// Key slots: every rule of the decoder is broken once, in a slot with a correct checksum.
 
 import BakCodec
 import BakCore
@@ -7,12 +7,12 @@ import TestSupport
 import Testing
 
 @Suite struct KeySlotTests {
-    /// What is written where in a slot, and the words of the refusal.
+    /// The offset and the bytes that are written there, and the words of the refusal.
     private static let breaches: [(offset: Int, bytes: [UInt8], reason: String)] = [
         (9, [3], "sealed by method 3"),
         (80, [2], "hashes passwords by method 2"),
         (83, [1], "reserved bytes"),
-        // 1 TiB; 1 GiB and a little; under 8 KiB for the one lane.
+        // 1 TiB; a little more than 1 GiB; less than 8 KiB for the one lane.
         (84, [0, 0, 0, 0x40], "would take 1048576 MiB"),
         (84, [1, 0, 0x10, 0], "over the limits"),
         (84, [7, 0, 0, 0], "over the limits"),

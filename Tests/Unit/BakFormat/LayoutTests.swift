@@ -1,4 +1,4 @@
-// Sizes and offsets as the files' headers and docs/format.md give them.
+// Sizes and offsets, as the headers of the source files and docs/format.md define them.
 
 import BakCodec
 import BakCore

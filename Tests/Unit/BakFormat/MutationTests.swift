@@ -1,13 +1,13 @@
-// Seeded mutations of every kind of value, mostly with checksums made right again. A decoder may refuse or
-// take them; it may not trap, and what it takes must encode to what decodes alike. BAKSTORE_FUZZ_SECONDS makes
-// the run longer; `tools/fuzz` is the same with coverage feedback.
+// Mutations of every kind of value, made from a seed, mostly with corrected checksums. A decoder may refuse or accept
+// them, but must not trap. If it accepts bytes, their value's encoding must decode to the same value.
+// BAKSTORE_FUZZ_SECONDS makes the run longer. `tools/fuzz` does the same with coverage feedback.
 
 import Glibc
 import TestSupport
 import Testing
 
 @Suite struct MutationTests {
-    /// How many mutations of each kind are tried at least; more while the seconds asked for have not passed.
+    /// The least number of mutations of each kind. More are tried until the requested seconds have passed.
     private static let fewest = 1000
     private static let secondsPerKind = getenv("BAKSTORE_FUZZ_SECONDS").flatMap {
         Double(String(cString: $0))
@@ -27,7 +27,7 @@ import Testing
             tried += 1
             if bytes.withUnsafeBytes({ kind.challenge($0) }) {
                 taken += 1
-                // What is taken is a starting point for mutations further away.
+                // Accepted bytes become the start of further mutations.
                 if bytes.count < 4096 { corpus[random.number(0...corpus.count - 1)] = bytes }
             }
         }

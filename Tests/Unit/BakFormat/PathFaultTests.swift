@@ -1,4 +1,4 @@
-// What is wrong with a path is the same whatever was looked at before it.
+// The fault of a path is the same whatever path was checked before it.
 
 import BakCore
 import BakFormat

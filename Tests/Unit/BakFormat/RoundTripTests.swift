@@ -1,4 +1,4 @@
-// What is encoded decodes to the same value, and what is damaged is refused.
+// An encoded value decodes to the same value, and damaged bytes are refused.
 
 import BakCore
 import BakFormat

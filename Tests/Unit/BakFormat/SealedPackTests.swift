@@ -1,4 +1,4 @@
-// Sealed packs: what is in them comes back, what is changed is refused, and nothing shows where a blob begins.
+// Sealed packs: their content comes back, changed bytes are refused, and nothing shows where a blob begins.
 
 import BakCodec
 import BakCore
@@ -7,7 +7,7 @@ import Testing
 
 @testable import BakFormat
 
-/// A sealed pack and what it was made of.
+/// A sealed pack, and the blobs from which it was made.
 private struct Sample {
     let header: ObjectHeader
     let seal: ObjectSeal
@@ -50,7 +50,7 @@ private struct Sample {
         try bytes.withUnsafeBytes { try body(.init(rebasing: $0[range])) }
     }
 
-    /// Checks all that can be checked without the key.
+    /// Checks everything that can be checked without the key.
     func checkWithoutKey() throws -> SealedPackEnd {
         let endBytes = SealedPackLayout.endBytes(packBytes: bytes.count)
         let end = try part(0..<64) { header in
@@ -93,7 +93,7 @@ private struct Sample {
             let sample = Sample(lengths, method, random)
             let opened = try sample.open()
             #expect(opened == sample.stored)
-            // A search finds each blob where it begins, and nothing else near it.
+            // A search finds each blob at its offset, and no blob near it.
             for blob in sample.blobs {
                 for offset in (Int(blob.offset) - 3)...(Int(blob.offset) + 3) {
                     let found = sample.part(offset..<sample.bytes.count) {
@@ -105,7 +105,7 @@ private struct Sample {
         }
     }
 
-    /// Every byte, by one bit, is noticed without the key.
+    /// A check without the key notices one changed bit in any byte.
     @Test func everyChangedByteIsNoticedWithoutTheKey() throws {
         let random = TestSeed.random("changed sealed packs")
         var sample = Sample([33, 500, 7], .aes256GCM, random)
@@ -118,7 +118,7 @@ private struct Sample {
         }
     }
 
-    /// Blobs within one pack are no other's, and a shortened or lengthened pack is no pack.
+    /// A blob does not open at another blob's place or in another pack. A pack with another length is refused.
     @Test func blobsKeepTheirPlaces() throws {
         let random = TestSeed.random("sealed places")
         let sample = Sample([100, 100], .chaCha20Poly1305, random)
@@ -144,7 +144,7 @@ private struct Sample {
         }
     }
 
-    /// Padmé: never over 12 %, and few lengths: packs of 1 to 64 KiB have fewer than 130.
+    /// Padmé: padding adds at most 12 %, and there are few different lengths. Packs of 1 to 64 KiB have fewer than 130.
     @Test func lengthsSayLittle() {
         var lengths: Set<Int> = []
         for count in 1024...65536 {
@@ -159,7 +159,7 @@ private struct Sample {
         #expect(full == target)
     }
 
-    /// The end's arithmetic holds for every length.
+    /// The arithmetic of a pack's end holds for every length.
     @Test func everyLengthHasItsBlocks() {
         for size in Array(168...4000) + [1, 2, 3, 32].flatMap({ n in (-200...200).map { n << 20 + $0 } }) {
             let covered = size - SealedPackLayout.endBytes(packBytes: size)
@@ -168,7 +168,7 @@ private struct Sample {
         }
     }
 
-    /// Mutations with right checksums are refused or harmless, and nothing traps.
+    /// Mutated packs with correct checksums are refused or harmless, and no decoder traps.
     @Test func mutations() {
         let random = TestSeed.random("mutated sealed packs")
         let sample = Sample([33, 500, 7], .aes256GCM, random)

@@ -1,4 +1,4 @@
-// Every rule of a decoder, broken one at a time behind a right checksum.
+// Every rule of a decoder is broken once, in a value with a correct checksum.
 
 import BakCodec
 import BakCore
@@ -6,21 +6,21 @@ import BakFormat
 import TestSupport
 import Testing
 
-/// The beginning of a plan or a decision, after the repository's id.
+/// Writes the beginning of a plan or a decision, after the repository's id.
 private func head(_ writer: inout ByteWriter, round: UInt64 = FormatSpecimen.round) {
     writer.integer(round)
     writer.timestamp(Timestamp(seconds: 0))
     for _ in 0..<2 { writer.text("") }
 }
 
-/// A decision of lists of so many equal ids.
+/// Writes a decision with lists of equal ids. `counts` has the length of each list.
 private func lists(_ writer: inout ByteWriter, _ counts: [Int]) {
     head(&writer)
     for count in counts { writer.integer(UInt32(count)) }
     for count in counts { for _ in 0..<count { writer.id(FormatSpecimen.object) } }
 }
 
-/// The fields of a configuration up to its number of classes.
+/// Writes the fields of a configuration up to its number of classes.
 private func configHead(
     _ body: inout ByteWriter, required: UInt64 = 0, algorithm: UInt8 = 1, sealed: UInt8 = 0
 ) {
@@ -268,7 +268,7 @@ extension ValidationTests {
         },
     ]
 
-    /// A pack of one blob, changed and with its end's checksum made right.
+    /// Makes a pack with one blob, changes it, and corrects the checksum at its end.
     private static func pack(_ reason: String, at offset: Int, _ replacement: [UInt8]) -> Breach {
         var bytes = FormatSpecimen.pack(kind: .chunkPack, [[1, 2, 3, 4, 5]])
         bytes.replaceSubrange(offset..<offset + replacement.count, with: replacement)
@@ -299,7 +299,7 @@ extension ValidationTests {
 }
 
 extension ValidationTests {
-    /// The bytes of an entry's record from its tag to its path.
+    /// Writes the bytes of an entry's record from its tag to its path.
     private static func path(_ body: inout ByteWriter, shared: Int = 0, _ suffix: String) {
         body.byte(1)
         body.varint(shared)
@@ -448,7 +448,7 @@ extension ValidationTests {
         breach.expectRefusal()
     }
 
-    /// What is stored as often as it is named may be as much as there is.
+    /// A root may name any number of different segments. Only repeated segments are limited.
     @Test func aRootMayNameManySegments() throws {
         let segments = (0..<1000).map {
             ManifestSegmentReference(
@@ -460,7 +460,7 @@ extension ValidationTests {
         #expect(try root.encode().withUnsafeBytes { try ManifestRoot(decoding: $0, object: "") } == root)
     }
 
-    /// A fingerprint does not depend on how the extents are spread over records.
+    /// A fingerprint does not depend on the division of the extents into records.
     @Test(arguments: [0, 1, 2048, 9000]) func aFingerprintTakesExtentsInParts(_ count: Int) {
         let extents: [Extent] = (0..<count).map {
             let id = ID128(high: UInt64($0), low: 7)

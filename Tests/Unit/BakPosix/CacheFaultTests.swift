@@ -1,5 +1,5 @@
-// What stands in the place of a cache file or its folder, and what happens to a file while it is mapped: nothing hangs,
-// nothing crashes, nothing foreign is read, and writing makes it good.
+// Items in the place of a cache file or of its folder, and changes to a file while it is mapped. The program does not
+// hang or crash, and uses no foreign file. The next write repairs the cache.
 
 import BakStorage
 import Glibc
@@ -19,7 +19,7 @@ extension PosixTests {
             cache.read("index").map { String(decoding: $0, as: UTF8.self) }
         }
 
-        /// A file that holes make longer than any of ours takes no memory.
+        /// A file that holes make longer than any cache file is not read into memory.
         @Test func aFileOfHolesIsNotRead() throws {
             let cache = FolderCache(path: scratch["c"])
             try write(cache, "ours")
@@ -73,7 +73,7 @@ extension PosixTests {
             let cache = FolderCache(path: scratch["c"])
             thing.make(scratch, "c/index")
             let isFile = scratch.status("c/index")?.format == S_IFREG
-            // Root may read all, and one who is not root gives no file away.
+            // Root may read every file. A user other than root cannot make a file that belongs to another user.
             if !isFile
                 || !thing.name.contains("not be read") && (!thing.name.contains("user") || geteuid() == 0)
             {
@@ -96,7 +96,7 @@ extension PosixTests {
             try write(cache, "ours")
             #expect(text(cache) == "ours", "\(thing.name)")
             #expect(scratch.status("base/c")?.format == S_IFDIR)
-            // Nothing is deleted: it only has another name now.
+            // The item in the way is not deleted, only renamed.
             #expect(scratch.names("base").count == (wasFolder ? 1 : 2))
             if let other = scratch.read("other") { #expect(other == "theirs") }
         }
@@ -122,7 +122,7 @@ extension PosixTests {
                 #expect(throws: StoreError.self) { try write(cache, "ours") }
             }
             #expect(scratch.read("c/index") == "theirs")
-            // What lies in a user's own folder is that user's, also for root.
+            // Files in a user's own folder belong to that user, even if root writes them.
             scratch.folder("home")
             chown(scratch["home"], 12345, 12345)
             let cache = FolderCache(path: scratch["home/c"])
@@ -131,7 +131,7 @@ extension PosixTests {
             #expect(scratch.status("home/c/index")?.st_uid == 12345)
         }
 
-        /// Bytes of a file of several pages, of which none is zero.
+        /// Maps a file of several pages without a zero byte.
         private func mapped(_ cache: FolderCache) throws -> MappedBytes {
             try write(cache, String(repeating: "x", count: 5 * 4096 + 100))
             return try #require(cache.map("index"))
@@ -145,7 +145,7 @@ extension PosixTests {
             let expected = Int32(UInt8(ascii: "x"))
             #expect(mapped.bytes.allSatisfy { Int32($0) == expected })
             truncate(scratch["c/index"], length)
-            // Reading ends, whatever it gives, and says that it does not count.
+            // Reading must end, with any result. The mapping reports that the result does not count.
             _ = mapped.bytes.reduce(0) { $0 &+ Int($1) }
             #expect(!mapped.isIntact)
             if length <= 4 * 4096 { #expect(mapped.bytes.allSatisfy { $0 == 0 }) }
@@ -160,7 +160,7 @@ extension PosixTests {
             try write(cache, "another")
             #expect(mapped.isIntact, "what is mapped is the file that was there")
             let other = try self.mapped(cache)
-            // A tick of the clock later, as it is for all but the quickest.
+            // Wait for the next tick of the clock, because a faster change may not show in the times.
             usleep(20_000)
             let file = open(scratch["c/index"], O_WRONLY)
             pwrite(file, "y", 1, 5000)

@@ -1,7 +1,8 @@
-// All interleavings of processes that claim names, over the code of `Claims` itself. A process is run anew from its
-// beginning with the replies that it has had, and stops at the next call: so where it is follows from its replies
-// alone, and a state is the folder with the places of all processes. Between any two calls any other process may go on,
-// one may stop for good, and the power may go, which takes what was not made durable.
+// All interleavings of processes that claim names, run by the real code of `Claims`. To find the next call of a
+// process, the explorer runs it again from its start with the replies that it has had. It stops the process at the next
+// call. So a process's place depends only on its replies. A state consists of the folder and the places of all
+// processes. Between any two calls, any other process may act, a process may stop for good, or the power may fail,
+// which loses everything that is not durable.
 
 import BakStorage
 import Glibc
@@ -21,7 +22,7 @@ enum ClaimCall: Hashable {
     case read(String)
 }
 
-/// What it answers.
+/// The reply to a call.
 enum ClaimReply: Hashable {
     case done
     case truth(Bool)
@@ -34,7 +35,7 @@ enum ClaimReply: Hashable {
 struct ClaimImage: Hashable {
     var files: [String: String] = [:]
     var folders: Set<String> = ["tmp", "claims", "locks"]
-    /// What of `files` outside of `claims` would be there after the power was gone.
+    /// The files outside of `claims` that survive a power cut.
     var durable: [String: String] = [:]
 
     private func entries(of folder: String) -> [String] {
@@ -42,8 +43,8 @@ struct ClaimImage: Hashable {
             .map { String($0.dropFirst(folder.utf8.count + 1)) }.filter { !$0.contains("/") }.sorted()
     }
 
-    /// Carries a call out. `replacesEmpty`: whether a folder may take the place of an empty one, as POSIX has it;
-    /// `refusal`: what the medium says where it refuses.
+    /// Carries out a call. `replacesEmpty` is true if a folder may replace an empty folder, as in POSIX. `refusal` is
+    /// the errno with which the medium refuses to replace or remove a folder that is not empty.
     mutating func apply(_ call: ClaimCall, replacesEmpty: Bool, refusal: Int32) -> ClaimReply {
         switch call {
         case .exists(let path): return .truth(files[path] != nil || folders.contains(path))
@@ -86,7 +87,8 @@ struct ClaimImage: Hashable {
 
     private func parent(of path: String) -> String { String(path[..<path.lastIndex(of: "/")!]) }
 
-    /// What may be left when the power goes: each folder as it is or as it was made durable.
+    /// Returns the possible states after a power cut: each folder is either as it is or as it was when it was last made
+    /// durable.
     func afterPowerCut() -> [ClaimImage] {
         [(false, false), (false, true), (true, false), (true, true)].map { keepsTemporaries, keepsObjects in
             var image = self
@@ -103,10 +105,10 @@ struct ClaimImage: Hashable {
     }
 }
 
-/// Thrown where a process is to stop.
+/// Thrown to stop a process at its next call.
 private let suspended = Errno(code: Int32.max)
 
-/// The folder as a process has it: it gets the replies that it had, and is stopped at the next call.
+/// The folder as a process sees it. It returns the replies of a history, and stops the process at the next call.
 final class ScriptedFolder: ClaimFolder {
     private let replies: [ClaimReply]
     private var position = 0
@@ -138,11 +140,11 @@ final class ScriptedFolder: ClaimFolder {
     }
 }
 
-/// Tries everything that may happen.
+/// Explores everything that may happen.
 final class ClaimExplorer {
     static let key = "snapshots/x"
 
-    /// Where a process that puts its number under the key is.
+    /// A place of a process that puts its number under the key: its next call or its end, and the replies so far.
     private struct Node {
         var call: ClaimCall?
         var end: Result<NamingResult, Errno>?
@@ -151,7 +153,7 @@ final class ClaimExplorer {
     }
 
     private struct State: Hashable {
-        /// The folder's number.
+        /// The number of the folder's image.
         var image: Int
         var places: [Int]
     }
@@ -168,18 +170,19 @@ final class ClaimExplorer {
     private var images: [ClaimImage] = []
     private var numbers: [ClaimImage: Int] = [:]
     private var visited: Set<State> = []
-    /// The folders that one who comes last has been tried on.
+    /// The images on which the last process has been tried alone.
     private var triedAlone: Set<ClaimImage> = []
     private(set) var fault: String?
     var stateCount: Int { visited.count }
 
     /// - Parameters:
-    ///   - count: how many processes put at once. One more comes when they have ended or were stopped.
-    ///   - locks: whether names are locked instead of claimed; who finds a lock gives up.
-    ///   - replacesEmpty: whether a folder may take the place of an empty one, as POSIX has it.
-    ///   - refusal: what the medium says where it refuses.
-    ///   - losesReplies: whether a reply may be lost, so that a request is made twice.
-    ///   - cutsPower: whether the power may go.
+    ///   - count: the number of processes that put at the same time. One more process puts after they have ended or
+    ///   stopped.
+    ///   - locks: true if names are locked instead of claimed. A process that finds a lock gives up.
+    ///   - replacesEmpty: true if a folder may replace an empty folder, as in POSIX.
+    ///   - refusal: the errno with which the medium refuses to replace or remove a folder that is not empty.
+    ///   - losesReplies: true if the reply to a request may be lost, so that the request is sent twice.
+    ///   - cutsPower: true if the power may fail.
     init(
         count: Int, locks: Bool = false, omitting rule: ClaimRule? = nil, replacesEmpty: Bool = true,
         refusal: Int32 = ENOTEMPTY,
@@ -198,12 +201,12 @@ final class ClaimExplorer {
         Temporary.prefix + String(repeating: "\(number)", count: 32)
     }
 
-    /// The folder that a process makes its claim in.
+    /// Returns the folder in which a process makes its claim.
     private static func maker(_ number: Int) -> String {
         Temporary.prefix + String(repeating: "\(number)", count: 31) + "f"
     }
 
-    /// Runs a process with the replies that it had.
+    /// Runs a process with the given replies.
     private func run(_ number: Int, _ replies: [ClaimReply]) -> Node {
         let folder = ScriptedFolder(replies)
         let token = Self.token(number)
@@ -239,7 +242,7 @@ final class ClaimExplorer {
         return images.count - 1
     }
 
-    /// Explores from a folder in which each content waits in `tmp/`, those of `missing` left out.
+    /// Explores from a folder in which `tmp/` has the content of each process, except for those in `missing`.
     func explore(missing: Set<Int> = [], junk: [String] = []) {
         var image = ClaimImage()
         for number in 0...count where !missing.contains(number) {
@@ -262,7 +265,8 @@ final class ClaimExplorer {
         }
     }
 
-    /// Whether nobody but the process can see what a call does: then nothing need happen in between.
+    /// True if no other process can see the effect of a call. The explorer then makes the call at once, because it does
+    /// not matter what happens before it.
     private func isPrivate(_ call: ClaimCall, _ number: Int) -> Bool {
         let maker = ClaimNames.content(Self.maker(number))
         switch call {
@@ -280,7 +284,7 @@ final class ClaimExplorer {
         guard let call = nodes[place].call else { return [] }
         let reply = image.apply(call, replacesEmpty: replacesEmpty, refusal: refusal)
         var replies = [reply]
-        // The first request was carried out; what comes back is the answer to the second.
+        // The first request was carried out. The reply is the answer to the repeated request.
         if losesReplies, case .rename = call, reply == .done { replies.append(.failed(ENOENT)) }
         if let before, image.files[Self.key] != before { fault = "\(before) was overwritten" }
         return replies.map { reply in
@@ -297,7 +301,7 @@ final class ClaimExplorer {
         }
     }
 
-    /// What must hold in every state.
+    /// Checks what must hold in every state.
     private func check(_ places: [Int], _ image: ClaimImage) {
         let content = image.files[Self.key]
         var winners = 0
@@ -315,8 +319,8 @@ final class ClaimExplorer {
         if winners > 1 { fault = "\(winners) have won" }
     }
 
-    /// All others are stopped for good, or the power goes, and one more puts: it must come through, whatever the others
-    /// have left, and change nothing that any of them was told.
+    /// Lets one more process put, as if all others had stopped for good or the power had failed. Whatever the others
+    /// have left, this process must succeed, and must not contradict any reply that they got.
     private func tryAlone(_ state: State) {
         let image = images[state.image]
         for found in [image] + (cutsPower ? image.afterPowerCut() : []) {

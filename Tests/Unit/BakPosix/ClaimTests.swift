@@ -1,5 +1,5 @@
-// Claims: every interleaving of what they do, with processes stopped and the power cut at any moment; each rule left
-// out is caught.
+// Claims in every interleaving, with processes stopped and the power cut at any moment. If any rule is left out, the
+// search finds a fault.
 
 import Glibc
 import Testing
@@ -26,7 +26,7 @@ import Testing
     @Test func repliesMayBeLost() { explore(ClaimExplorer(count: 2, losesReplies: true)) }
 
     @Test func contentThatWasSweptAwayStandsInNobodysWay() {
-        // All of three take six times as long as the rest of these tests together.
+        // Three processes take six times as long as all other tests here together.
         let isLong = getenv("BAKSTORE_SIMULATION_SEEDS") != nil
         explore(ClaimExplorer(count: isLong ? 3 : 2, replacesEmpty: false), missing: [0])
     }
@@ -51,7 +51,7 @@ import Testing
     @Test(arguments: ClaimRule.allCases)
     func everyRuleIsNeeded(rule: ClaimRule) {
         let explorer = ClaimExplorer(count: 3, omitting: rule)
-        // A claim that comes to nothing is what shows that others' entries must stay.
+        // Only a claim that fails shows that the entries of other processes must stay.
         explorer.explore(missing: rule == .removeByToken ? [0] : [])
         #expect(explorer.fault != nil, "without the rule \(rule) nothing goes wrong")
     }

@@ -1,4 +1,4 @@
-// Which disks paths lie on, from copies of how /sys and the list of mounts look, and on this machine.
+// The disks on which paths lie. The tests use copies of /sys and of the list of mounts, and this machine.
 
 import Glibc
 import Testing
@@ -9,7 +9,7 @@ extension PosixTests {
     @Suite struct DisksTests {
         let scratch = Scratch()
 
-        /// Makes folders and files of a device, linked to by number as the system does.
+        /// Makes the folders and files of a device, and the link from its number, as in /sys.
         private func device(
             _ number: String, _ place: String, isPartition: Bool = false, on slaves: [String] = [],
             image: String? = nil
@@ -47,7 +47,7 @@ extension PosixTests {
             device("8:2", "d/sda/sda2", isPartition: true)
             device("8:16", "d/sdb")
             device("8:17", "d/sdb/sdb1", isPartition: true)
-            // Encryption on a partition, and a volume on that; a mirror of both disks.
+            // An encrypted partition with a volume on it, and a mirror of both disks.
             device("252:0", "d/dm-0", on: ["d/sda/sda2"])
             device("252:1", "d/dm-1", on: ["d/dm-0"])
             device("9:0", "d/md0", on: ["d/sda/sda1", "d/sdb/sdb1"])
@@ -86,11 +86,11 @@ extension PosixTests {
             scratch.folder("b")
             #expect(relation(scratch["a"], scratch["b"]) == .same)
             #expect(relation(scratch["a"], scratch["not there"]) == .unknown)
-            // What the kernel shows of itself lies on no disk at all.
+            // The kernel's own file systems lie on no disk.
             #expect(relation("/proc", scratch["b"]) != .same)
         }
 
-        /// A path need not be text.
+        /// A path may have bytes that are not text.
         @Test func aPathIsBytes() {
             scratch.write("a")
             let odd = Array(scratch["B"].utf8) + [0xfc] + Array("rger".utf8)
@@ -98,7 +98,7 @@ extension PosixTests {
             #expect(Disks().relation(of: odd, to: Array(scratch["a"].utf8)) == .same)
         }
 
-        /// Only what is certainly apart lies on another disk.
+        /// Only paths that certainly lie on different disks count as apart.
         @Test func whatIsNotKnownIsNoOtherDisk() throws {
             func machine(_ source: String) throws -> DiskHolder {
                 .machine(try #require(MachineAddress(Array(source.utf8))))
@@ -113,14 +113,14 @@ extension PosixTests {
             ]
             let unknown: [(DiskHolder, DiskHolder)] = [
                 (sda, tank), (sda, host), (tank, .pool([2])), (tank, host), (host, .host([2])), (host, nas),
-                // One machine has several names.
+                // One machine may have several names.
                 (nas, other),
             ]
             for (one, other) in apart { #expect(one.isApart(from: other) && other.isApart(from: one)) }
             for (one, other) in unknown { #expect(!one.isApart(from: other) && !other.isApart(from: one)) }
         }
 
-        /// One machine is one place, whatever it shares and however that is mounted.
+        /// A machine counts as one place, whatever it shares and however that is mounted.
         @Test func aMachineIsOnePlace() {
             func address(_ source: String) -> MachineAddress? { MachineAddress(Array(source.utf8)) }
             let nas = address("nas:/photos")
@@ -141,7 +141,7 @@ extension PosixTests {
             (try? SmallFile.read(path: path, limit: 1 << 16)).map { String(decoding: $0, as: UTF8.self) }
         }
 
-        /// The number of the mount that a path lies in.
+        /// Returns the number of the mount in which a path lies.
         private func mount(of path: String) throws -> String {
             let file = open(path, O_RDONLY)
             defer { close(file) }
@@ -150,7 +150,8 @@ extension PosixTests {
             return String(try #require(line.split(separator: "\t").last))
         }
 
-        /// What holds a path on a machine without block devices whose mount is said to be of `type` and `source`.
+        /// Returns the holders of a path on a machine without block devices. The list of mounts says that the path has
+        /// this type and source.
         private func disks(
             ofMount type: String, _ source: String, options: String = "rw", also: [String] = [],
             beneath path: String = ""
@@ -163,7 +164,7 @@ extension PosixTests {
                 .holders(ofPath: Array((path.isEmpty ? scratch.path : scratch[path]).utf8))
         }
 
-        /// What another machine holds is one place for each of its names.
+        /// Everything on another machine counts as one place.
         @Test(arguments: ["nfs4", "cifs", "fuse.sshfs", "davfs"])
         func anotherMachineIsOnePlace(_ type: String) throws {
             let server = DiskHolder.machine(try #require(MachineAddress(Array("server:/".utf8))))
@@ -201,8 +202,8 @@ extension PosixTests {
             #expect(try disks(ofMount: "ramfs", "none") == [.memory])
         }
 
-        /// What is shown by a program, or layered over something, lies where that does; where nobody knows, nothing is
-        /// said.
+        /// A file system that a program shows, or that is layered over folders, lies where these folders lie. If that
+        /// is unknown, the result is nil.
         @Test func whatLiesOnFoldersLiesWhereTheyDo() throws {
             let shared = Scratch(inMemory: true)
             shared.write("image")
@@ -216,7 +217,7 @@ extension PosixTests {
             #expect(try disks("fuse.rclone", "drive:photos") == nil)
             #expect(try disks("fuseblk", shared["image"]) == [.memory])
             #expect(try disks("btrfs", shared["image"]) == [.memory])
-            // A file of an overlay lies in any of its layers.
+            // A file of an overlay may lie in any of its layers.
             let upper = "rw,upperdir=\(shared.path),workdir=/b"
             #expect(try disks("overlay", "overlay", "\(upper),lowerdir=\(shared.path)") == [.memory])
             #expect(try disks("overlay", "overlay", "ro,lowerdir=\(shared.path):\(shared.path)") == [.memory])
@@ -226,19 +227,20 @@ extension PosixTests {
             #expect(try disks("overlay", "overlay", "rw") == nil)
             #expect(try disks("fuse.unheard-of", "program") == nil)
             #expect(try disks("fuse.bindfs", shared["gone"]) == nil)
-            // A name is no path.
+            // A name is not a path.
             #expect(try disks("fuse.encfs", ".") == nil)
-            // One that says that it lies on itself.
+            // A mount that claims to lie on itself.
             #expect(try disks("fuse.loop", scratch.path) == nil)
         }
 
-        /// What is mounted in one device in turns is told by its UUID, and what has no device by what was mounted.
+        /// If media are mounted in turns from one device, their UUIDs distinguish them. If there is no device, the
+        /// source of the mount distinguishes them.
         @Test func aMediumIsTheSameWhereverItIsMounted() throws {
             let shared = try Descriptor.open("/dev/shm", O_RDONLY | O_DIRECTORY)
             #expect(Disks().medium(of: shared)?.hasPrefix("from ") == true)
             let folder = try Descriptor.open("/", O_RDONLY | O_DIRECTORY)
             let device = try folder.status().st_dev
-            // Numbers without a device of their own begin with zeros.
+            // Numbers of file systems without a device have the major number 0.
             guard device >> 8 & 0xfff != 0 else { try Test.cancel("the root folder has no device") }
             func known() -> String? {
                 Disks(deviceFiles: scratch.path).medium(of: folder)
@@ -256,7 +258,7 @@ extension PosixTests {
             #expect(known() == "uuid ABCD-0123")
         }
 
-        /// All disks of a btrfs file system count, whichever of them the list of mounts names.
+        /// All disks of a btrfs file system count, whichever disk the list of mounts names.
         @Test func aBtrfsLiesOnAllItsDisks() throws {
             device("8:0", "d/sda")
             device("8:16", "d/sdb")

@@ -1,4 +1,4 @@
-// What numbers, times, attributes and open files are worth and cost on this machine.
+// The reliability and the cost of inode numbers, times, attributes and open files on this machine.
 
 import BakCore
 import BakStorage
@@ -116,7 +116,7 @@ extension PosixTests {
             let (found, failure) = holder.all()
             #expect(found.map(\.name) == [Array("user.a".utf8), Array("user.b".utf8)] && failure == nil)
             try file.close()
-            // Nothing can be asked of a closed file.
+            // Every call on a closed file fails.
             let (none, closed) = holder.all()
             #expect(none.isEmpty && closed == .system(Errno(code: EBADF), attribute: nil))
         }

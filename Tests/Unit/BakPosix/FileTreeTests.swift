@@ -1,5 +1,5 @@
-// FileTree against real trees: order, roots, what cannot be read, names that are no text, depth, and
-// what an open refuses.
+// FileTree on real folders: the order of a walk, roots, items that cannot be read, names that are not text, depth, and
+// items that `open` refuses.
 
 import BakCore
 import BakStorage
@@ -17,7 +17,7 @@ extension PosixTests {
             try FileTree(roots: roots.map { scratch.bytes($0) })
         }
 
-        /// What a walk meets beneath the scratch folder, failures marked with "!".
+        /// Returns the paths that a walk reports beneath the scratch folder. A failure has the mark "!".
         func walked(_ tree: FileTree, _ decide: (String) -> WalkDecision = { _ in .proceed }) throws
             -> [String]
         {
@@ -101,7 +101,7 @@ extension PosixTests {
             #expect(try walked(tree("file")) == ["file", "real", "real/f"])
             #expect(try walked(tree("slash")) == ["real", "real/f", "slash"])
             #expect(try walked(tree("first/f")) == ["real", "real/f"])
-            // Both ways to one folder are kept, and what they lead to is walked once.
+            // Both links are kept. The folder to which they lead is walked once.
             #expect(try walked(tree("file", "slash", "real")) == ["file", "real", "real/f", "slash"])
             for number in 0..<40 { symlink(number == 0 ? "real" : "n\(number - 1)", scratch["n\(number)"]) }
             #expect(try tree("n38").missing.isEmpty)
@@ -121,13 +121,13 @@ extension PosixTests {
                 #expect(tree.isAllMissing)
                 #expect(tree.missing.map(\.path) == [Array(scratch.bytes(leads).dropFirst())], "\(name)")
                 #expect(tree.missing[0].reason.message.contains("the link /"), "\(tree.missing[0].reason)")
-                // The link itself is there, and is kept.
+                // The link itself exists, and is kept.
                 #expect(tree.roots.contains(Array(scratch.bytes(name).dropFirst())))
             }
             #expect(try !tree("r", "self").isAllMissing)
         }
 
-        /// A path by way of a link to a disk has one name, whether the disk is there or not.
+        /// A path through a link to a disk has the same name whether the disk is connected or not.
         @Test func whatIsMissingBehindALinkIsNamedAsWhenItIsThere() throws {
             scratch.folder("media")
             scratch.folder("home")
@@ -181,7 +181,7 @@ extension PosixTests {
             chmod(scratch.path, 0o755)
             scratch.folder("r/closed", mode: 0o700)
             scratch.write("r/z")
-            // Above a root a folder may be unreadable as long as it can be passed.
+            // A folder above a root need not be readable. The program must only be able to pass through it.
             scratch.folder("pass", mode: 0o711)
             scratch.write("pass/f")
             try asOrdinaryUser { () throws in
@@ -247,7 +247,7 @@ extension PosixTests {
             let tenth = "r" + String(repeating: "/d", count: 10)
             let met = try walked(tree("r")) {
                 if $0 == deepest {
-                    // Level 9 loses the folder through which it was left, and its own place.
+                    // When the walk returns to level 9, the folder that it entered and its own path are gone.
                     rename(scratch[tenth], scratch["moved"])
                     rename(scratch["r/d"], scratch["away"])
                 }
@@ -325,14 +325,14 @@ extension PosixTests {
                     failures += 1
                     return .proceed
                 }
-                entries += 1  // with /tmp and the scratch folder
+                entries += 1  // including /tmp and the scratch folder
                 if entries % 50 == 0 { most = max(most, scratch.openDescriptors() - before) }
                 if stat.type == .regular { files.append(path) }
                 return .proceed
             }
             #expect(entries == 2003 && failures == 0)
             #expect(most < 70)
-            // Beyond the kernel's limit on a path, too.
+            // The path is also longer than the kernel's limit for paths.
             #expect(files[0].count > 4096)
             try tree.open(files[0]).close()
             let fallback = FixedFolder(tree.top.descriptor, usesOpenat2: false)
@@ -344,7 +344,7 @@ extension PosixTests {
             let file = open(scratch["f"], O_RDWR)
             ftruncate(file, 3 << 20)
             pwrite(file, "tail", 4, 2 << 20)
-            // -1.25 s
+            // 1.25 s before 1970
             futimens(file, [timespec(tv_sec: 5, tv_nsec: 0), timespec(tv_sec: -2, tv_nsec: 750_000_000)])
             #expect(fsetxattr(file, "user.b", "2", 1, 0) == 0)
             #expect(fsetxattr(file, "user.a", String(repeating: "x", count: 3000), 3000, 0) == 0)

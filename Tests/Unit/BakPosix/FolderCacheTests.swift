@@ -1,4 +1,4 @@
-// FolderCache: whole replacement, mappings that outlive it, and a folder that cannot be used.
+// FolderCache: a file is replaced as a whole, a mapping survives the replacement, and a folder may be unusable.
 
 import BakCore
 import BakStorage
@@ -76,7 +76,7 @@ extension PosixTests {
             #expect(
                 scratch.names("c")
                     == [String(folder(used).dropFirst(2)), "deep", "link", "mine", "mixed"].sorted())
-            // To open one is to use it.
+            // Opening a cache counts as using it.
             utimensat(AT_FDCWD, scratch[folder(used)], past, 0)
             withExtendedLifetime(FolderCache(path: scratch[folder(used)])) {}
             #expect(FolderCache.sweep(in: scratch["c"], unusedForSeconds: 1000) { _, _ in true } == 2)

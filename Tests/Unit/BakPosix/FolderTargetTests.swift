@@ -1,4 +1,5 @@
-// FolderTarget: what it makes, what it refuses, and that nothing is ever written outside.
+// FolderTarget: the items that it makes, the operations that it refuses, and the proof that it never writes outside of
+// its folder.
 
 import BakCore
 import BakStorage
@@ -120,7 +121,7 @@ extension PosixTests {
                     try target.setMetadata(bytes(name), stat(.directory, mode: 0), FileAttributes())
                 }
                 #expect(throws: TargetError.self) { try file(target, name, "x") }
-                // The link itself gets a second name, not what it points to.
+                // The link itself gets a second name. The file to which it leads does not.
                 try target.makeHardLink(bytes("\(name)-2"), to: bytes(name), replacing: false)
                 #expect(scratch.status("out/target/\(name)-2")!.st_mode & S_IFMT == S_IFLNK)
                 try file(target, name, "replaced", replacing: true)
@@ -144,7 +145,7 @@ extension PosixTests {
             let monitor = Monitor()
             nonisolated(unsafe) var isOver = false
             let swapper = Thread {
-                // RENAME_EXCHANGE
+                // The flag 2 is RENAME_EXCHANGE.
                 while !monitor.locked({ isOver }) { _ = renameat2(AT_FDCWD, one, AT_FDCWD, two, 2) }
             }
             var (done, refused) = (0, 0)
@@ -300,7 +301,7 @@ extension PosixTests {
             if !notes.isEmpty { try Test.cancel("the file system refuses: \(notes)") }
             let tree = try FileTree(roots: [scratch.bytes("out/target/f")])
             #expect(try extendedAttributes(of: tree) == attributes.extendedAttributes)
-            // What was inherited from a folder's default ACL goes unless it was stored.
+            // An ACL that came from a folder's default ACL is removed, unless the snapshot has it.
             try target.makeFolder(bytes("d"))
             try file(target, "d/before", "x", mode: 0o664)
             attributes.extendedAttributes = [
@@ -399,7 +400,8 @@ extension PosixTests {
                 try target.createFile(bytes("\($0)"), size: 0, replacing: false)
             }
             scratch.write("victim", "safe")
-            // Its name until it is whole: the first one beside what marks the top.
+            // The name of the unfinished file. It is the second name in the folder; the first is the mark of the top
+            // folder.
             let temporary = "out/target/" + scratch.names("out/target").sorted()[1]
             unlink(scratch[temporary])
             Glibc.link(scratch["victim"], scratch[temporary])
@@ -409,7 +411,7 @@ extension PosixTests {
             others.forEach { $0.abandon() }
         }
 
-        /// FUSE shows a file with another number after a rename that it refused.
+        /// FUSE may show a file with another inode number after a rename that it refused.
         @Test func aTemporaryWithAnotherNumberIsRemoved() throws {
             let target = try target()
             let file = try target.createFile(bytes("file"), size: 4, replacing: false)

@@ -1,4 +1,5 @@
-// What has the name of an object and is no file: no reader finds an object there, and no writer takes it for one.
+// Obstructions: items that are not files under the name of an object. Readers do not find an object there, and writers
+// do not overwrite it.
 
 import BakCore
 import BakStorage
@@ -11,7 +12,7 @@ extension PosixTests {
     @Suite struct InTheWayTests {
         let scratch = Scratch(inMemory: true)
 
-        /// What can have an object's name.
+        /// The kinds of obstructions.
         private static let kinds = [
             "a folder", "a full folder", "a link", "a link to a file", "a pipe", "a socket",
         ]
@@ -65,7 +66,7 @@ extension PosixTests {
                 #expect(read?.kind == .notFound && size?.kind == .notFound, "\(what)")
                 #expect(scratch.status("\(way) \(kind)/forget/x")?.st_ino == before, "\(what)")
                 #expect(scratch.names("\(way) \(kind)/tmp").isEmpty, "\(what)")
-                // An object beside it is none of it.
+                // An object beside an obstruction is not part of it.
                 _ = try withBytes("1") { try store.put(ObjectKey("forget/y"), $0) }
                 #expect(try store.listWithObstructions("forget").obstructions.map(\.key) == [key], "\(what)")
                 #expect(try store.listWithObstructions("nowhere").obstructions.isEmpty, "\(what)")

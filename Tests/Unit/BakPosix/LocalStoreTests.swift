@@ -1,5 +1,5 @@
-// LocalStore against real folders: put-if-absent, staging, listing, and what a full, read-only, vanished
-// or littered store does.
+// LocalStore on real folders: put-if-absent, staging and listing, and a store that is full, read-only, vanished or has
+// foreign files.
 
 import BakCore
 import BakStorage
@@ -96,7 +96,7 @@ extension PosixTests {
             _ = try withBytes("0123456789") { try store.put(key, $0) }
             #expect(try store.readAtOnce(key, upTo: 10) == Array("0123456789".utf8))
             #expect(try store.readAtOnce(key, upTo: 9) == nil)
-            // Not from a file that was opened before.
+            // The store must not answer from a descriptor that it opened before.
             _ = try text(store, "packs/ab/x")
             try store.delete(key)
             mkdir(scratch["deep/er/store/packs/ab/x"], 0o700)
@@ -169,7 +169,7 @@ extension PosixTests {
             #expect(LocalStore.canBegin(inFolder: scratch["none"]) == nil)
             scratch.folder("store")
             #expect(LocalStore.canBegin(inFolder: scratch["store"]) == true)
-            // Stopped before its first object was there.
+            // The program stopped before it had put the store's first object.
             scratch.folder("store/tmp")
             scratch.write("store/tmp/.bakstore-" + String(repeating: "0a", count: 16), "half")
             #expect(LocalStore.canBegin(inFolder: scratch["store"]) == true)
@@ -180,7 +180,7 @@ extension PosixTests {
             #expect(LocalStore.canBegin(inFolder: scratch["other"]) == false)
         }
 
-        /// What systems make on a new medium keeps no store from it, unless somebody's files are in the way.
+        /// Files that systems make on a new medium do not prevent a store there. Files of a user do.
         @Test func aStoreBeginsOnAFreshMedium() throws {
             let leavings = [
                 "lost+found", "System Volume Information", "$RECYCLE.BIN", ".Trashes", ".Spotlight-V100",
@@ -272,7 +272,7 @@ extension PosixTests {
             let second = try withBytes("two") { try store.writeTemporary(ObjectKey("a"), $0, of: nil) }
             #expect(throws: Errno(code: EEXIST)) { try store.link(second.temporary, to: "a", in: root) }
             store.discard(second)
-            // The reply to the first link was lost and the request is repeated.
+            // The reply to the first link was lost, and the request is repeated.
             let third = try withBytes("three") { try store.writeTemporary(ObjectKey("b"), $0, of: nil) }
             #expect(linkat(folder.number, third.temporary, root.number, "b", 0) == 0)
             try store.link(third.temporary, to: "b", in: root)
@@ -315,7 +315,7 @@ extension PosixTests {
             let batches = [store.makeBatch(of: session), store.makeBatch(of: next)]
             try stage(batches[0], "packs/ab/1")
             #expect(try store.removeLeavings(living: { [session] }) == 0)
-            // One that begins after the folder was listed.
+            // A session that begins after the folder was listed.
             let removed = try store.removeLeavings { () throws(StoreError) in
                 do { try stage(batches[1], "packs/ab/2") } catch { Issue.record(error) }
                 return [session]
@@ -324,12 +324,12 @@ extension PosixTests {
             for batch in batches { try batch.publish() }
             #expect(try store.list("packs/ab").count == 2)
 
-            // A session that is decided: what it left goes, and publishing it is an error.
+            // The session has ended. Its temporary is removed, and publishing the temporary is an error.
             try stage(batches[1], "packs/ab/3")
             #expect(try store.removeLeavings(living: { [session] }) == 1)
             #expect(throws: StoreError.self) { try batches[1].publish() }
             #expect(try store.list("packs/ab").count == 2)
-            // An age is the medium's: what was just written stays, whatever this machine's clock says.
+            // The medium's clock decides the age of a file. So a new file stays, whatever this machine's clock says.
             try withBytes("4") { try batches[0].stage(ObjectKey("packs/ab/4"), $0) }
             #expect(try store.removeLeavings(living: { [] }) == 0)
             try batches[0].publish()
@@ -366,7 +366,7 @@ extension PosixTests {
             _ = try withBytes("x") {
                 try LocalStore.create(path: scratch["fixed/store"]).put(ObjectKey("a"), $0)
             }
-            // MS_REMOUNT | MS_RDONLY
+            // The flags 32 | 1 are MS_REMOUNT | MS_RDONLY.
             #expect(mount("none", scratch["fixed"], "tmpfs", 32 | 1, nil) == 0)
             let store = try LocalStore.create(path: scratch["fixed/store"])
             #expect(try text(store, "a") == "x")
@@ -395,7 +395,7 @@ extension PosixTests {
     }
 }
 
-/// Stores an object by a batch of its own.
+/// Stores an object in a batch of its own.
 func publish(_ text: String, as key: ObjectKey, in store: LocalStore) throws {
     let batch = store.makeBatch(of: nil)
     try withBytes(text) { try batch.stage(key, $0) }

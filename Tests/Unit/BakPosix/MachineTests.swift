@@ -1,4 +1,4 @@
-// The small ones: clocks, randomness, the time zone, signals, streams and facts about the machine.
+// Small parts: clocks, randomness, the time zone, signals, streams and facts about the machine.
 
 import BakCore
 import BakStorage
@@ -61,13 +61,13 @@ extension PosixTests {
             #expect(mkfifo(scratch["fifo"], 0o600) == 0)
             let silent = #expect(throws: SourceError.self) { try read(0) }
             #expect(silent?.message.hasPrefix("it did not end within 0 seconds") == true)
-            // Somebody has it open and says nothing, or does not close it.
+            // A program has the FIFO open for writing, but writes nothing, or does not close it.
             let writer = open(scratch["fifo"], O_RDWR)
             #expect(throws: SourceError.self) { try read(0) }
             #expect(write(writer, "word", 4) == 4)
             #expect(throws: SourceError.self) { try read(1) }
             close(writer)
-            // Who takes his time is waited for.
+            // The program waits for a writer that takes its time.
             let fifo = scratch["fifo"]
             _ = try buffer.withUnsafeMutableBytes { buffer throws(SourceError) in
                 try PasswordInput.run(
@@ -88,7 +88,7 @@ extension PosixTests {
             #expect(Array(buffer[..<count]) == Array("word\n".utf8))
         }
 
-        /// What it has left behind holds the pipe open.
+        /// A process in the background still has the pipe open.
         @Test(arguments: [false, true])
         func aPasswordCommandHasEndedWhenItsProcessHas(isAlone: Bool) throws {
             var buffer = [UInt8](repeating: 0, count: 16)
@@ -114,7 +114,7 @@ extension PosixTests {
             #expect(!Interruption.isRequested)
             raise(SIGPIPE)
             raise(SIGXFSZ)
-            // To the process: a test's thread may have signals blocked.
+            // Send the signal to the process, because a test's thread may block signals.
             kill(getpid(), SIGTERM)
             for _ in 0..<1000 where !Interruption.isRequested { usleep(1000) }
             #expect(Interruption.isRequested)
@@ -136,7 +136,7 @@ extension PosixTests {
             #expect(try SmallFile.read(path: scratch["f"], limit: 5) == Array("12345".utf8))
             #expect(throws: SourceError.self) { try SmallFile.read(path: scratch["f"], limit: 4) }
             #expect(try SmallFile.readRegular(path: scratch["f"], limit: 5) == Array("12345".utf8))
-            // Nobody writes to a pipe in the place of a file that was not named.
+            // A FIFO in the place of a regular file is refused, because a read would wait for a writer.
             try #require(mkfifo(scratch["pipe"], 0o600) == 0)
             #expect {
                 try SmallFile.readRegular(path: scratch["pipe"], limit: 5)

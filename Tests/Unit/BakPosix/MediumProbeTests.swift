@@ -1,4 +1,4 @@
-// What a source's files lie on, from a copy of how /sys looks.
+// The medium of a source's files, from a copy of /sys.
 
 import BakStorage
 import Glibc
@@ -10,7 +10,7 @@ extension PosixTests {
     @Suite struct MediumProbeTests {
         let scratch = Scratch()
 
-        /// Makes a device of that place under `devices`, linked to by number as the system does.
+        /// Makes the device `place`, and the link from its number, as in /sys.
         private func device(_ number: String, _ place: String, rotational: String?) {
             var folder = ""
             for component in place.split(separator: "/") {
@@ -50,7 +50,7 @@ extension PosixTests {
         }
 
         @Test func everyPathHasAMedium() {
-            // No block device has these; the kernel's own file systems are no network either.
+            // These paths have no block device. The kernel's own file systems are not a network either.
             #expect(MediumProbe.medium(Array("/proc".utf8)) == .solidState)
             #expect(MediumProbe.medium(Array("/no such path".utf8)) == .solidState)
         }

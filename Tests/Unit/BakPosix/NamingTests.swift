@@ -1,5 +1,5 @@
-// How a store gives names: each way keeps the promise of put-if-absent over threads and stores, the way is noted for
-// everyone, and what crashed writers leave is cleared away.
+// The ways in which a store gives names. Each way keeps the promise of put-if-absent between threads and between
+// stores. The store records its way for all programs. Files that crashed writers leave are removed.
 
 import BakCore
 import BakStorage
@@ -12,7 +12,7 @@ extension PosixTests {
     @Suite struct NamingTests {
         let scratch = Scratch(inMemory: true)
 
-        /// A store in which names are given in that way, as another machine would open it, too.
+        /// Returns a store that gives names in the given way, as if another machine had set it up.
         func store(_ way: Naming) throws -> LocalStore {
             let store = try LocalStore.create(path: scratch["store"])
             switch way {
@@ -35,7 +35,8 @@ extension PosixTests {
             let store = try store(way)
             #expect(try withBytes("one") { try store.put(ObjectKey("gc/1.plan"), $0) } == .created)
             #expect(try withBytes("two") { try store.put(ObjectKey("gc/1.plan"), $0) } == .takenByOthers)
-            // The same content has not won either, and is told from other content.
+            // A second put of the same content has not created the object, but the outcome says that the content is the
+            // same.
             #expect(try withBytes("one") { try store.put(ObjectKey("gc/1.plan"), $0) } == .alreadyHasThese)
             #expect(try text(store, "gc/1.plan") == "one")
             #expect(try withBytes("") { try store.put(ObjectKey("config"), $0) } == .created)
@@ -56,7 +57,7 @@ extension PosixTests {
             let monitor = Monitor()
             nonisolated(unsafe) var winners: [Int: [Int]] = [:]
             let threads = try (0..<4).map { thread in
-                // Each with a store of its own, as processes have.
+                // Each thread has a store of its own, as processes have.
                 let store = try LocalStore(path: scratch["store"])
                 if way == .link { store.monitor.locked { store.way = .link } }
                 return Thread {
@@ -85,7 +86,7 @@ extension PosixTests {
             _ = try withBytes("a") { try store.put(ObjectKey("gc/1.plan"), $0) }
             #expect(store.naming == .rename)
             scratch.folder("store/claims")
-            // Another has claimed the name, and was stopped.
+            // Another process has claimed the name and then stopped.
             let token = Temporary.name()
             scratch.write("store/tmp/" + token, "theirs")
             scratch.folder("store/claims/gc+2.plan")
@@ -112,7 +113,8 @@ extension PosixTests {
             #expect(scratch.names("store/locks").isEmpty)
         }
 
-        /// Whatever gives names, a put whose file is gone fails without a trace that keeps the next one from the name.
+        /// The temporary of a put is gone. Whatever the way of naming, the put fails and does not hinder the next put
+        /// under the name.
         @Test(arguments: [Naming.rename, .link, .claim, .lock, .unguarded])
         func whatWasRemovedBeforeItHadItsNameTakesNone(_ naming: Naming) throws {
             let store = try store(naming)

@@ -1,5 +1,5 @@
-// What stands in the place of a store's folders and marks: links, files, pipes, sockets and devices are named, and
-// nothing is read, written or deleted through them.
+// Items in the place of a store's folders and marks: links, files, pipes, sockets and devices. The program names them,
+// and does not read, write or delete anything through them.
 
 import BakCore
 import BakStorage
@@ -9,12 +9,13 @@ import Testing
 
 @testable import BakPosix
 
-/// Something that is no folder.
+/// An item that is not a folder.
 enum Obstruction: String, CaseIterable {
     case file, fifo, socket, device
     case dangling, itself, own, outside, zeros
 
-    /// Puts it at a path of the store in `scratch`; false if this user cannot make such a thing.
+    /// Puts the item at a path of the store in `scratch`. Ends the test as skipped if this user cannot make such an
+    /// item.
     func put(_ path: String, in scratch: Scratch) throws {
         let place = scratch["store/" + path]
         var result: Int32 = 0
@@ -42,7 +43,7 @@ extension PosixTests {
             self.scratch = scratch
         }
 
-        /// A store with an object in each folder, and the same outside of it.
+        /// Returns a store with an object in each folder. A folder outside of the store has the same objects.
         private func store(_ naming: Naming? = nil) throws -> LocalStore {
             let store = try LocalStore.create(path: scratch["store"])
             scratch.folder("outside")
@@ -87,11 +88,11 @@ extension PosixTests {
                 let before = ObstructionTests(scratch).outside()
                 removeTree(scratch["store/" + folder])
                 try kind.put(folder, in: scratch)
-                // One that has used its folders before, and one that has not.
+                // One store has used its folders before, the other has not.
                 for store in [made, try LocalStore(path: scratch["store"])] {
                     let key = ObjectKey(folder.hasPrefix("packs") ? "packs/ab/x" : "snapshots/x")
                     let isOwn = LocalStore.ownFolders.contains(folder)
-                    // Who has `tmp` open goes on in the folder that it has.
+                    // A store that has `tmp` open continues to use the folder that it opened.
                     if folder != "gc", !(folder == "tmp" && store === made) {
                         #expect {
                             _ = try withBytes("mine") { try store.put(key, $0) }
@@ -146,7 +147,7 @@ extension PosixTests {
             }
         }
 
-        /// Of two links on the way to a claim neither is followed.
+        /// There are two links on the way to a claim. The program follows neither.
         @Test func noPathOfClaimsGoesThroughALink() throws {
             let folder = try store().claimFolder()
             symlink(scratch["outside/claims"], scratch["store/claims"])

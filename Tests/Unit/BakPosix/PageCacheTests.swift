@@ -1,4 +1,4 @@
-// A backup's reads leave the page cache as they found it.
+// A backup leaves the page cache as it found it.
 
 import BakCore
 import BakStorage
@@ -11,7 +11,7 @@ extension PosixTests {
     @Suite struct PageCacheTests {
         let scratch = Scratch()
 
-        /// How many pages of a file are in memory.
+        /// Returns the number of a file's pages that are in memory.
         private func residentPages(_ name: String) -> Int {
             let file = open(scratch[name], O_RDWR)
             defer { close(file) }
@@ -25,7 +25,7 @@ extension PosixTests {
             return pages.count { $0 & 1 != 0 }
         }
 
-        /// Reads a file as a backup does, in pieces that end within pages.
+        /// Reads a file as a backup does, in pieces that end in the middle of pages.
         private func readWhole(_ name: String) throws {
             let tree = try FileTree(roots: [scratch.bytes(name)])
             let file = try tree.open(tree.roots[0])
@@ -45,7 +45,7 @@ extension PosixTests {
             fsync(file)
             posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED)
             close(file)
-            // In memory alone (tmpfs) there is nothing to let go of.
+            // The test is skipped if the file system is in memory (tmpfs), because pages cannot be dropped there.
             guard residentPages("f") == 0 else { try Test.cancel("\(scratch.path) lies in memory alone") }
             try readWhole("f")
             #expect(residentPages("f") == 0)

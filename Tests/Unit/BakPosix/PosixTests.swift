@@ -1,4 +1,5 @@
-// PosixTests: the suite of suites. One test at a time, because some count this process's descriptors.
+// PosixTests: the parent of all suites here. They run one test at a time, because some tests count this process's
+// descriptors.
 
 import Testing
 

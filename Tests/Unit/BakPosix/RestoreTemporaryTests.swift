@@ -1,5 +1,5 @@
-// What killed restores leave: whose it is, and that it goes and nothing else; and the folders that a restore opens for
-// itself.
+// Temporaries that killed restores leave: their owners, and the removal of these files and no others. Also the
+// permissions of folders that a restore must open for itself.
 
 import BakCore
 import BakStorage
@@ -12,7 +12,7 @@ import Testing
 extension PosixTests {
     @Suite struct RestoreTemporaryTests {
         let scratch = Scratch()
-        /// A process that is over.
+        /// A process that has ended.
         var gone: TemporaryOwner {
             var owner = TemporaryOwner.current
             owner.start = (owner.start + 1) & 0x3ff_ffff
@@ -42,7 +42,8 @@ extension PosixTests {
             }
         }
 
-        /// What a backup leaves out: not what is being written, nor what may be another machine's or has another name.
+        /// A backup excludes the temporaries of dead restores. It includes the file of a running restore, the file of
+        /// another machine, and files with other names.
         @Test func aBackupKnowsWhatTheDeadLeft() throws {
             var other = TemporaryOwner.current
             other.machine ^= 1
@@ -60,7 +61,7 @@ extension PosixTests {
             #expect(here.mayRun(isShared: false) == true)
             #expect(gone.mayRun(isShared: false) == false, "another process has had the number since")
             var other = here
-            // Beyond what Linux gives as a number.
+            // A larger number than Linux gives to a process.
             other.process = 0x3f_ffff
             #expect(other.mayRun(isShared: true) == false)
             other = here
@@ -85,7 +86,7 @@ extension PosixTests {
             #expect(!RestoreTemporary.isOld(status, at: made + 86_400))
             #expect(RestoreTemporary.isOld(status, at: made + 86_401))
             #expect(!RestoreTemporary.isOld(status, at: nil))
-            // An old time of its own is none: a restore gives files the times that they had.
+            // An old mtime does not make a file old, because a restore gives files their stored times.
             let past = [timespec(tv_sec: 1000, tv_nsec: 0), timespec(tv_sec: 1000, tv_nsec: 0)]
             utimensat(AT_FDCWD, scratch["half"], past, 0)
             #expect(!RestoreTemporary.isOld(try #require(scratch.status("half")), at: made + 60))
@@ -107,11 +108,11 @@ extension PosixTests {
             #expect(scratch.names("t").count == names.count + 2, "a dry run sweeps nothing")
             try target.list([], sweeping: true) { _ in }
             #expect(scratch.names("t").sorted() == (names.dropFirst() + ["a", "c"]).sorted())
-            // The mark in the top says that there is more anywhere.
+            // A mark in the top folder says that there may be temporaries in other folders.
             #expect(scratch.names("t/a/b").sorted() == names.dropFirst().sorted())
             #expect(
                 scratch.names("t/c").count == folders - 1, "a folder of such a name is nobody's temporary")
-            // Without a mark each folder is swept when it is entered.
+            // Without a mark, a folder is swept when the restore enters it.
             scratch.write("t/a/" + name(gone))
             try target.list([], sweeping: true) { _ in }
             #expect(scratch.names("t/a").count == 2)
@@ -189,7 +190,7 @@ extension PosixTests {
                     var found = 0
                     try target.list(Array("in/deep".utf8), sweeping: true) { _ in found += 1 }
                     #expect(found == 1)
-                    // One gets a mode of its own, the others have theirs back.
+                    // One folder gets its stored mode. All others get back the mode that they had.
                     var stat = FileStat(type: .directory)
                     stat.mode = 0o500
                     (stat.uid, stat.gid) = (
@@ -224,7 +225,7 @@ extension PosixTests {
             #expect(
                 kind(EMFILE, isContent: false) == .outOfFiles && kind(ENFILE, isContent: true) == .outOfFiles)
             #expect(kind(EEXIST, isContent: true) == .taken)
-            // A file that was whole in between makes it chance again.
+            // After a file was written completely, the next error counts as chance again.
             for expected in [TargetError.Kind.entry, .entry, .gone] {
                 #expect(kind(EIO, isContent: true) == expected)
             }

@@ -1,15 +1,15 @@
-// Scratch: a temporary folder for one test, and small helpers that look at files without BakPosix.
+// Scratch: a temporary folder for one test, and helpers that look at files without BakPosix.
 
 import BakCore
 import CLinux
 import Glibc
 import Testing
 
-/// A folder that is removed with everything in it when the test lets go of it.
+/// A temporary folder. It is removed with its content when the test no longer uses it.
 final class Scratch {
     let path: String
 
-    /// Makes the folder; in memory where that can be had, for tests that sync very often.
+    /// Makes the folder. With `inMemory`, uses memory if possible, because some tests sync very often.
     init(inMemory: Bool = false) {
         let base = inMemory && access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"
         var template = Array("\(base)/bakposix-XXXXXX".utf8CString)
@@ -18,7 +18,7 @@ final class Scratch {
 
     deinit { removeTree(path) }
 
-    /// The path of something in the folder.
+    /// The absolute path of an item in the folder.
     subscript(_ name: String) -> String { path + "/" + name }
 
     /// The bytes of such a path.
@@ -37,7 +37,7 @@ final class Scratch {
         precondition(mkdir(self[name], mode) == 0, "cannot make \(name): errno \(errno)")
     }
 
-    /// A file's content; nil when there is none.
+    /// Returns a file's content; nil if there is no file.
     func read(_ name: String) -> String? {
         let file = open(self[name], O_RDONLY)
         guard file >= 0 else { return nil }
@@ -61,8 +61,8 @@ final class Scratch {
         return names.sorted()
     }
 
-    /// The number of descriptors that this process has open on what lies here. Others do not count: other tests
-    /// run at the same time.
+    /// Returns the number of this process's descriptors for items in the folder. Other descriptors do not count,
+    /// because other tests run at the same time.
     func openDescriptors() -> Int {
         guard let stream = opendir("/proc/self/fd") else { return -1 }
         defer { closedir(stream) }
@@ -87,7 +87,7 @@ final class Scratch {
     }
 }
 
-/// Removes a tree of any depth.
+/// Removes a folder of any depth.
 func removeTree(_ path: String) {
     var pid: pid_t = 0
     let arguments: [UnsafeMutablePointer<CChar>?] = ["rm", "-rf", "--", path].map { strdup($0 as String) }
@@ -96,13 +96,13 @@ func removeTree(_ path: String) {
     waitpid(pid, nil, 0)
 }
 
-/// Lends the bytes of a text.
+/// Calls `body` with the bytes of a text.
 func withBytes<R>(_ text: String, _ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
     try Array(text.utf8).withUnsafeBytes(body)
 }
 
-/// Runs `body` on this thread with the file permissions of an ordinary user. Ends the test as skipped where that cannot
-/// be had.
+/// Runs `body` on this thread with the file permissions of an ordinary user. Ends the test as skipped if that is not
+/// possible.
 func asOrdinaryUser(_ body: () throws -> Void) throws {
     guard geteuid() == 0 else { return try body() }
     typealias SetID = @convention(c) (UInt32) -> Int32

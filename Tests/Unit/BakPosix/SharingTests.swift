@@ -1,5 +1,5 @@
-// Whose a store's files are: what root and the members of a group store stays usable for the others, and nothing
-// outside of the store is given away.
+// The owners of a store's files. If root or a member of a group stores objects, all other users of the store can still
+// use it. No file outside of the store changes its owner.
 
 import BakCore
 import BakStorage
@@ -57,7 +57,7 @@ extension PosixTests {
                 let status = try #require(scratch.status("store/" + name))
                 #expect(status.st_uid == 4001 && status.st_gid == 4002, "\(name)")
             }
-            // Claims, too.
+            // Claims get the owner, too.
             scratch.folder("store/claims")
             try put(LocalStore(path: scratch["store"]), "gc/1.plan")
             #expect(scratch.status("store/gc/1.plan")?.st_uid == 4001)
@@ -137,14 +137,14 @@ extension PosixTests {
             #expect(try withBytes("y") { try store.putFromReserve(ObjectKey("gc/1"), $0) } == .takenByOthers)
             let left = scratch.names("small/store/reserve").count
             #expect(left > 0 && left < LocalStore.reserveFiles)
-            // With nothing left to give, it is full.
+            // When the reserve is used up, the store is full.
             for index in 0..<LocalStore.reserveFiles * 16 {
                 _ = try? withBytes("x") { try store.putFromReserve(ObjectKey("h/\(index)"), $0) }
             }
             #expect(
                 performing: { try withBytes("x") { _ = try store.putFromReserve(ObjectKey("b"), $0) } },
                 throws: isFull)
-            // A reserve takes no room that is needed more.
+            // The reserve is not renewed while the store needs the space.
             store.renewReserve()
             #expect(scratch.names("small/store/reserve").isEmpty)
             for object in try store.list("f") { try store.delete(object.key) }

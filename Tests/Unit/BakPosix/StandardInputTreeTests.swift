@@ -1,4 +1,4 @@
-// StandardInputTree over pipes and files: the input as it comes, its end, its failures, and the wish to stop.
+// StandardInputTree on pipes and files: the input as it arrives, its end, its failures, and the request to stop.
 
 import BakCore
 import BakStorage
@@ -20,7 +20,7 @@ extension PosixTests {
                 name: Array("dump.sql".utf8), time: now, descriptor: descriptor, stop: stop)
         }
 
-        /// Reads in pieces of `step` bytes until a read gives less.
+        /// Reads in pieces of `step` bytes until a read returns less.
         func readAll(_ file: any SourceFile, step: Int) throws -> [UInt8] {
             var content: [UInt8] = []
             var piece = [UInt8](repeating: 0, count: step)

@@ -1,4 +1,4 @@
-// A folder does what every store must do, in whatever way it gives names.
+// A folder store does what every store must do, whatever its way of giving names.
 
 import BakStorage
 import TestSupport

@@ -1,4 +1,4 @@
-// Files that a restore makes without a name, where the file system has such files.
+// Files that a restore makes without a name, on file systems that support this.
 
 import BakCore
 import BakStorage
@@ -12,7 +12,7 @@ extension PosixTests {
     @Suite struct UnnamedFileTests {
         let scratch = Scratch()
 
-        /// A target that makes files without a name. Ends the test as skipped where that cannot be had.
+        /// Returns a target that makes files without a name. Ends the test as skipped if that is not possible.
         func target() throws -> FolderTarget {
             let target = try FolderTarget(path: scratch["target"])
             try target.makeFolder(Array("d".utf8))
@@ -52,7 +52,7 @@ extension PosixTests {
             #expect(scratch.names("target/d") == ["f"])
         }
 
-        /// What the mask of the process takes away is given back, and no bit comes that was not asked for.
+        /// The file gets all bits of its mode, although the process's umask removes some. It gets no other bit.
         @Test(arguments: [0, 0o400, 0o444, 0o600, 0o644, 0o666, 0o777, 0o1644, 0o2755, 0o4711] as [UInt16])
         func aFileHasItsMode(mode: UInt16) throws {
             let target = try target()

@@ -1,5 +1,5 @@
-// What a walk that hands on unseen entries promises: the same as a walk that looks at each, when they are looked
-// at later.
+// A walk may report entries as unseen, without their stat. If the caller stats these entries later, the result is the
+// same as that of a walk that stats each entry.
 
 import BakCore
 import BakStorage
@@ -34,7 +34,7 @@ extension PosixTests {
             }
         }
 
-        /// Makes a folder of random things, some of them folders of the same kind.
+        /// Makes a folder with random items, some of which are folders of the same kind.
         private func fill(_ folder: String, depth: Int, _ random: inout SeededRandom) {
             scratch.folder(folder)
             for number in 0..<Int.random(in: 0...6, using: &random) {

@@ -1,4 +1,4 @@
-// The doubles of stores and every decorator do what every store must do.
+// The test doubles of stores, and all decorators, do what every store must do.
 
 import BakCore
 import BakStorage
@@ -32,7 +32,7 @@ import Testing
             } == [])
     }
 
-    /// A store each of whose calls fails for a while conforms when calls are repeated.
+    /// Each call of a store may fail for a while. With repeated calls, the store conforms.
     @Test func whatFailsForAWhileIsNotNoticed() throws {
         for seed in 1...20 as ClosedRange<UInt64> {
             let faults = try StoreConformance.faults {

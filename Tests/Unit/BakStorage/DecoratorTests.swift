@@ -1,4 +1,4 @@
-// What each decorator is there for. Time is the test's.
+// The purpose of each decorator. The tests control the time.
 
 import BakCore
 import BakStorage
@@ -9,14 +9,14 @@ private func put(_ text: String, _ key: String, _ store: any ObjectStore) throws
     try Array(text.utf8).withUnsafeBytes { try store.put(ObjectKey(key), $0) }
 }
 
-/// The pauses that were asked for.
+/// Records the requested pauses.
 private final class Pauses: @unchecked Sendable {
     private let monitor = Monitor()
     private var noted: [UInt64] = []
 
     var all: [UInt64] { monitor.locked { noted } }
 
-    /// Notes one; returns how many there are.
+    /// Records a pause. Returns the number of pauses so far.
     @discardableResult
     func note(_ pause: UInt64) -> Int {
         monitor.locked {
@@ -41,7 +41,7 @@ private final class Pauses: @unchecked Sendable {
         } throws: {
             ($0 as? StoreError)?.kind == .transient(retryAfterMs: nil)
         }
-        // Each between half of the longest pause and all of it; the longest doubles.
+        // Each pause is between half of its maximum and the maximum. The maximum doubles each time.
         #expect(pauses.all.count == 7)
         for (place, pause) in pauses.all.enumerated() {
             let longest = min(250 << UInt64(place), 30_000) as UInt64
@@ -77,7 +77,7 @@ private final class Pauses: @unchecked Sendable {
         #expect(base.calls.count == 2)
     }
 
-    /// The reply to a put is lost; the repeated one finds its own object.
+    /// The reply to a put is lost. The repeated put finds its own object.
     @Test func aPutWhoseReplyWasLostIsOnesOwn() throws {
         let losing = ReplyLosingStore(base, .fails(.transient(retryAfterMs: nil)), of: "config")
         let store = RetryingStore(losing, random: SeededRandom(seed: 3)) { [losing] _ in
@@ -88,7 +88,7 @@ private final class Pauses: @unchecked Sendable {
         #expect(losing.lossCount == 1)
     }
 
-    /// A batch whose publishing fails for a while is still whole.
+    /// Publishing a batch fails for a while, and then succeeds completely.
     @Test func aBatchIsPublishedInTheEnd() throws {
         let batch = store().makeBatch(of: nil)
         for key in ["packs/0/a", "packs/0/b"] {
@@ -114,12 +114,12 @@ private final class Pauses: @unchecked Sendable {
         let store = store(writing: 100)
         let text = String(repeating: "x", count: 200)
         for number in 0..<3 { _ = try put(text, "index/\(number)", store) }
-        // The clock stands still: the second waits for two seconds, the third for four.
+        // The clock stands still, so the second put waits for two seconds and the third for four.
         #expect(pauses.all == [2_000_000_000, 4_000_000_000])
         time.advance(seconds: 6)
         _ = try put(text, "index/3", store)
         #expect(pauses.all.count == 2)
-        // Reading has no limit here.
+        // Reading is not limited here.
         for _ in 0..<3 { _ = try store.readAtOnce(ObjectKey("index/0"), upTo: 1000) }
         #expect(pauses.all.count == 2)
     }
@@ -163,7 +163,7 @@ private final class Pauses: @unchecked Sendable {
     private let base = SimulatedStore()
     private let cache = MemoryCache()
 
-    /// Objects that begin with "ok" are whole.
+    /// Returns a store that considers objects valid if they begin with "ok".
     private func store() -> CachingStore {
         CachingStore(
             base, in: cache, keeping: { $0.description.hasPrefix("index/") }, upTo: 100,
@@ -191,7 +191,7 @@ private final class Pauses: @unchecked Sendable {
         _ = try text("index/1", store())
         cache[CachingStore.cacheName(of: ObjectKey("index/1"))] = Array("no".utf8)
         #expect(try text("index/1", store()) == "ok")
-        // Nor is what the store gives kept unless it is whole, or if it is too long.
+        // An object from the store is not cached if it is invalid or too long.
         for (key, content) in [("index/2", "damaged"), ("index/3", "ok" + String(repeating: "x", count: 99))]
         {
             _ = try put(content, key, base)

@@ -1,10 +1,10 @@
-// The library as an embedding program has it: real folders, nothing imported but the library itself.
+// The library as another program uses it: on real folders, and with no import but the library.
 
 import BakstoreKit
 import Foundation
 import Testing
 
-/// A temporary folder with a source and a repository, removed at the end.
+/// A temporary folder with a source and a repository. It is removed at the end.
 private final class Place: Sendable {
     let path: String
     var source: String { path + "/source" }
@@ -35,7 +35,7 @@ private final class Place: Sendable {
             at: repository, password: password, cacheFolder: cache, acceptsOlder: acceptsOlder)
     }
 
-    /// The files of the target's copy of the source, by their paths in it.
+    /// Returns the files of the restored source, by their paths in it.
     func restored(beneath folder: String) throws -> [String: [UInt8]] {
         var found: [String: [UInt8]] = [:]
         for name in try FileManager.default.subpathsOfDirectory(atPath: folder) {
@@ -47,7 +47,7 @@ private final class Place: Sendable {
     }
 }
 
-/// What a call throws.
+/// Returns the kind of the error that a call throws; nil if it throws none.
 private func kind(_ body: () throws -> Void) -> BakstoreError.Kind? {
     do {
         try body()
@@ -57,7 +57,7 @@ private func kind(_ body: () throws -> Void) -> BakstoreError.Kind? {
     }
 }
 
-/// Bytes that compress to nothing less, decided by `seed`.
+/// Returns bytes that do not compress. The seed determines them.
 private func noise(_ seed: UInt64, _ count: Int) -> [UInt8] {
     var state = seed
     return (0..<count).map { _ in
@@ -255,7 +255,7 @@ private func noise(_ seed: UInt64, _ count: Int) -> [UInt8] {
     }
 }
 
-/// Gathers what a callback is told, from any thread.
+/// Collects the arguments of a callback, from any thread.
 private final class Recorder<Element: Sendable>: @unchecked Sendable {
     private let lock = NSLock()
     private var elements: [Element] = []

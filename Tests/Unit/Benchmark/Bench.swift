@@ -1,10 +1,10 @@
-// Bench: a temporary folder and the programs that the build put beside the tests.
+// Bench: a temporary folder, and the programs that the build put beside the tests.
 
 import Glibc
 
 @testable import bakstore_benchmark
 
-/// A folder for one test; it removes itself.
+/// A temporary folder for one test. It removes itself.
 final class Bench: Sendable {
     let folder: String
 
@@ -16,13 +16,13 @@ final class Bench: Sendable {
 
     deinit { _ = try? Command("rm", "-rf", folder).run(log: "/dev/null") }
 
-    /// A program of this package.
+    /// Returns the path of a program of this package.
     static func program(_ name: String) throws -> String {
         let tests = try Files.realPath("/proc/self/exe")
         return tests[..<tests.lastIndex(of: "/")!] + "/" + name
     }
 
-    /// Makes a library in the folder and returns its path and what it holds.
+    /// Makes a library in the folder. Returns its path and the hash of its content.
     func library(_ name: String, _ library: LibraryDescription) throws -> (path: String, hash: String) {
         let path = folder + "/" + name
         let plan = library.plan
@@ -31,7 +31,8 @@ final class Bench: Sendable {
         return (path, writer.hash)
     }
 
-    /// Paths, sizes and times beneath a folder, a line each, sorted.
+    /// Returns the paths, sizes and times of the files beneath a folder, sorted, with a line for each file, and a
+    /// checksum of all contents.
     func listing(_ path: String) throws -> String {
         let words =
             "cd \(path) && find . -type f -printf '%p %s %T@\\n' | LC_ALL=C sort && cat $(find . -type f | LC_ALL=C sort) | cksum"

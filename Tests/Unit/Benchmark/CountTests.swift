@@ -1,5 +1,5 @@
-// Counts that stand for time: calls on the store, bytes written, system calls. Time differs from machine to
-// machine; these do not, and whoever raises one has to say so here.
+// Counts in place of times: calls on the store, bytes written, system calls. Times differ between machines, but these
+// counts do not. A change that raises a count must change the number here.
 
 import BakCore
 import BakEngine
@@ -11,7 +11,8 @@ import Testing
 
 @testable import bakstore_benchmark
 
-/// Files of this machine, the folders above them without what others change of them meanwhile.
+/// The files of this machine. The folders above them get a fixed state, because other programs may change those folders
+/// meanwhile.
 private final class StillTree: ForwardingTree, @unchecked Sendable {
     let roots: [[UInt8]]
 
@@ -30,7 +31,7 @@ private final class StillTree: ForwardingTree, @unchecked Sendable {
 }
 
 @Suite struct CountTests {
-    /// Backs a library up twice into a store that keeps count; returns the calls of each run, and the store.
+    /// Backs up a library twice to a store that counts its calls. Returns the calls of each run, and the store.
     private func calls(
         of library: LibraryDescription, compression: CompressionMode
     ) throws -> (first: [SimulatedStore.Call], second: [SimulatedStore.Call], SimulatedStore, bytes: Int) {
@@ -71,13 +72,13 @@ private final class StillTree: ForwardingTree, @unchecked Sendable {
                 "put index", "put snapshots", "put records",
             ])
         #expect(changes(second) == ["put sessions", "publish ", "put snapshots", "put records"])
-        // Listings of collections, snapshots and what is forgotten (twice each), the index and spares of records; then
-        // the parent and its manifest as well.
+        // The listings are of collections, snapshots and forgotten snapshots (each twice), of the index, and of the
+        // spares. The second run also reads the parent and its manifest.
         #expect(first.count <= 17, "\(first)")
         #expect(second.count <= 20, "\(second)")
     }
 
-    /// Only bytes make packs, and only packs make calls.
+    /// The number of packs depends only on the number of bytes, and the number of calls only on the number of packs.
     @Test func storeCallsDoNotGrowWithTheFiles() throws {
         let counts = try [100, 800].map { files in
             let library = LibraryDescription(kind: .small, fileCount: files, byteCount: 800_000, seed: 1)
@@ -95,17 +96,17 @@ private final class StillTree: ForwardingTree, @unchecked Sendable {
         let small = LibraryDescription(kind: .small, fileCount: 400, byteCount: 4_000_000, seed: 1)
         let (_, _, smallStore, smallBytes) = try calls(of: small, compression: .off)
         let smallWritten = smallStore.keys.reduce(0) { $0 + smallStore[$1]!.count }
-        // A blob's header and footer row, its row in the index, the file's entry.
+        // A blob needs a header, a row in the footer and a row in the index. A file needs an entry.
         #expect(smallWritten < smallBytes + 400 * 250, "\(smallWritten) bytes for \(smallBytes) in 400 files")
     }
 
-    /// Whether strace is there and may trace.
+    /// True if strace is installed and may trace.
     static let canTrace = (try? Command("strace", "-o", "/dev/null", "true").run(log: "/dev/null")) != nil
 
     @Test(.enabled(if: canTrace, "needs strace"))
     func anUnchangedFileCostsOneSystemCallAndANewOneSeven() throws {
         let bench = try Bench()
-        // Both have a file in nearly all of their 108 folders, so that folders cost the same in both.
+        // Both libraries have files in nearly all of their 108 folders, so that folders cost the same in both.
         let counts = try [500, 1500].map { files in
             let library = LibraryDescription(
                 kind: .small, fileCount: files, byteCount: files * 2000, seed: 1)
@@ -128,12 +129,13 @@ private final class StillTree: ForwardingTree, @unchecked Sendable {
         let (new, unchanged) = (
             Double(counts[1][0] - counts[0][0]) / 1000, Double(counts[1][1] - counts[0][1]) / 1000
         )
-        // Looked at, opened, stat before and after, read, listed attributes, closed.
+        // The calls are: stat, open, stat before and after reading, read, list attributes, close.
         #expect((6.9..<7.3).contains(new), "\(new) system calls a new file")
         #expect((0.9..<1.2).contains(unchanged), "\(unchanged) system calls an unchanged file")
     }
 
-    /// The sum of strace's summary. How often threads wait for each other (futex) differs from run to run.
+    /// Returns the sum of strace's summary without futex calls. Their number differs from run to run, because threads
+    /// wait for each other.
     private func systemCalls(_ summary: String) throws -> Int {
         try summary.split(separator: "\n").reduce(0) { sum, line in
             let words = line.split(separator: " ")

@@ -2,7 +2,8 @@ import Testing
 
 @testable import bakstore_benchmark
 
-/// Benchmarks that nobody runs rot: this runs them small and checks what does not depend on the machine.
+/// A benchmark that nobody runs stops working. This test runs it on small data, and checks what does not depend on the
+/// machine.
 @Suite struct DedupQualityTests {
     @Test func runsSmallAndComparesFairly() {
         var rows: [ComparisonRow] = []

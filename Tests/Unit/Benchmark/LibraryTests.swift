@@ -2,12 +2,12 @@ import Testing
 
 @testable import bakstore_benchmark
 
-/// Figures of two machines compare only if both measured the same files.
+/// Figures of two machines can be compared only if both machines measured the same files.
 @Suite struct LibraryTests {
     static let media = LibraryDescription(kind: .media, fileCount: 60, byteCount: 3_000_000, seed: 1)
     static let small = LibraryDescription(kind: .small, fileCount: 60, byteCount: 600_000, seed: 1)
 
-    /// The hashes hold the generator still: a change makes older figures incomparable.
+    /// The hashes prevent changes of the generator, which would make older figures incomparable.
     @Test(arguments: [
         (media, "45ad7d321924dc28719d62c910f863d4"), (small, "1c9dd3a69186f7db0eae9f6f39c9a788"),
     ])

@@ -2,7 +2,8 @@ import Testing
 
 @testable import bakstore_benchmark
 
-/// Benchmarks that nobody runs rot: this runs each small and checks what does not depend on the machine.
+/// A benchmark that nobody runs stops working. These tests run each benchmark on small data, and check what does not
+/// depend on the machine.
 @Suite struct SubcommandTests {
     @Test func everySubcommandRefusesWhatItDoesNotUnderstand() {
         #expect(Set(Benchmark.subcommands.map(\.name)).count == Benchmark.subcommands.count)
@@ -95,7 +96,7 @@ import Testing
             "library", LibraryDescription(kind: .media, fileCount: 60, byteCount: 4_000_000, seed: 5))
         let program = try Bench.program("bakstore")
         let contender = try #require(Contender.bakstore(program, log: bench.folder + "/log"))
-        // A comment behind the start of the image, which moves everything else.
+        // A comment is inserted after the first bytes of the image, which moves all other bytes.
         let comment = #"{ printf '\377\330\377\376\000\012comments'; tail -c +3 "$f"; } >../new"#
         let edit = MetadataEdit(
             name: "comments", endings: ["jpg"], leastBytes: 16384,
@@ -131,11 +132,11 @@ import Testing
         ).run()
         #expect(rows.count == 5)
         for row in rows {
-            // A file's entry, its chunk's row in the index and its share of the folders' entries.
+            // A file needs an entry, a row in the index for its chunk, and a share of the folders' entries.
             let perFile = Double(row.metadataBytes) / Double(row.step.library.fileCount)
             #expect((60..<400).contains(perFile), "\(row.step.name): \(perFile) bytes a file")
-            // A session record and a commit record at least. How much more depends on what others did meanwhile
-            // to the times of the folders above; CountTests holds that an unchanged tree brings nothing else.
+            // At least a session record and a commit record are added. More is added if other programs change the times
+            // of the folders above. CountTests shows that an unchanged tree adds nothing else.
             #expect(row.secondMetadataBytes > row.metadataBytes, "\(row.step.name)")
         }
         #expect(GrowthRow.table(rows).rows.count == 5)
@@ -153,7 +154,7 @@ import Testing
         #expect(rows.map(\.history.snapshots) == [4, 8])
         for row in rows {
             #expect(row.prune.costs.count == 1 && row.again.costs.count == 1)
-            // What was edited in the first half was stored twice, and a pack with a tenth of it is rewritten.
+            // The edited part of the first half was stored twice. A pack of which a tenth is needed is repacked.
             #expect(row.bytesAfter < row.bytesBefore && row.bytesWritten > 0)
         }
         #expect(PruneRow.table(rows).rows.count == 2)
@@ -191,7 +192,7 @@ import Testing
 }
 
 extension String {
-    /// How often `part` occurs.
+    /// Returns the number of positions at which `part` occurs.
     fileprivate func components(_ part: String) -> Int {
         indices.count { self[$0...].hasPrefix(part) }
     }

@@ -4,10 +4,10 @@ import HostileRepositories
 import TestSupport
 import Testing
 
-/// Repositories whose checksums are right and whose content is not: everything that can be done with one ends, with or
-/// without an error. The long form is `tools/fuzz`.
+/// Repositories with correct checksums and hostile content. Every operation of the engine on such a repository ends,
+/// with or without an error. `tools/fuzz` is the long form.
 @Suite struct HostileRepositoryTests {
-    /// An input that decides nothing gives a sound repository: what is hostile about others is what the input says.
+    /// An empty input gives a sound repository. Only the input makes a repository hostile.
     @Test func nothingHostileIsSound() {
         #expect(HostileRun(HostileRepository([])).isSound)
     }
@@ -19,7 +19,7 @@ import Testing
         }
     }
 
-    /// Writes repositories as folders, for `tools/fuzz` to use the program on them.
+    /// Writes repositories as folders, so that `tools/fuzz` can run the program on them.
     @Test(.enabled(if: getenv("BAKSTORE_HOSTILE_FOLDER") != nil, "BAKSTORE_HOSTILE_FOLDER names no folder"))
     func writeFolders() throws {
         let folder = String(cString: getenv("BAKSTORE_HOSTILE_FOLDER"))

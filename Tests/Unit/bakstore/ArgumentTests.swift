@@ -53,7 +53,7 @@ func complaint(_ line: String) -> String? {
         }
     }
 
-    /// A path that becomes text on its way would be another one.
+    /// A path keeps its bytes. If it were converted to text, it could become another path.
     @Test func aPathIsNoOther() throws {
         let odd = Array("out".utf8) + [0xfc]
         func parse(_ words: [UInt8]...) throws -> Invocation { try ArgumentParser.parse(words) }
@@ -155,7 +155,7 @@ func complaint(_ line: String) -> String? {
             #expect(Set(shorts).count == shorts.count, "\(command.name)")
             #expect(command.requiredFlags.allSatisfy { name in flags.contains { $0.name == name } })
             let words = command.example.line.split(separator: " ").dropFirst()
-            // A shell would have replaced the ~.
+            // A shell would replace the `~`.
             let example = words.map { Array($0.filter { $0 != "'" && $0 != "~" }.utf8) }
             #expect(throws: Never.self) { try ArgumentParser.parse(example) }
         }
@@ -226,7 +226,7 @@ func complaint(_ line: String) -> String? {
         #expect(found.cacheFolder == Array("/c".utf8))
     }
 
-    /// The only test that forces kernels: what is forced holds for the whole process.
+    /// This is the only test that forces a kernel, because a forced kernel holds for the whole process.
     @Test func theKernelIsForced() throws {
         for kernel in ScanKernel.available.reversed() {
             _ = try environment(["BAKSTORE_KERNEL": kernel.name])

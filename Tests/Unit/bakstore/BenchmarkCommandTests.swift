@@ -48,7 +48,7 @@ import Testing
     @Test func thePageIsWholeAndHostileNamesAreText() throws {
         let name = "<script>alert(1)</script>&\"'\u{202e}.jpg"
         let content = String(repeating: "same", count: 1000)
-        // A slash cannot be in a name, so the tag is not closed by one.
+        // A file name cannot contain a slash, so it cannot have a closing tag.
         let hostile = name.replacingOccurrences(of: "/", with: "")
         try home.write("photos/" + hostile, content)
         try home.write("photos/b" + hostile, content)

@@ -1,4 +1,4 @@
-// The commands from words to exit codes, on real files and repositories in a temporary folder.
+// The commands, from their words to their exit codes, on real files and repositories in a temporary folder.
 
 import BakCore
 import BakFormat
@@ -186,7 +186,7 @@ import Testing
         gone.failure = .closed
         #expect(home.run("ls", "-R", "latest", terminal: gone).code == .done && gone.error.isEmpty)
         #expect(home.run("cat", "latest:\(home.path)/photos/a.jpg", terminal: gone).code == .done)
-        // A backup has more to do than to print, and its exit code tells of it.
+        // A backup has other work than printing, so its exit code is still that of its work.
         #expect(home.run("backup", "~/photos", "~/none", terminal: gone).code == .incomplete)
         #expect(home.run("snapshots").output.contains("2 snapshots"))
     }
@@ -201,7 +201,7 @@ import Testing
         }
         let all = [
             record(0, time: 1, complete: false), record(1, time: 1, complete: true),
-            // Of another path: the last checkpoint of each interrupted run stays.
+            // These snapshots have another path. The last checkpoint of each interrupted run stays.
             record(2, time: 2, complete: false, 2), record(3, time: 2, complete: false, 2),
             record(4, time: 3, complete: false, 2),
             record(5, time: 4, complete: true), record(6, time: 5, complete: false),

@@ -1,4 +1,4 @@
-// Passwords as command lines give them: from files, commands, the environment, the profile and a person.
+// Passwords from all their sources: files, commands, the environment, the profile and the user.
 
 import BakCodec
 import BakCore
@@ -8,7 +8,7 @@ import Testing
 
 @testable import bakstore
 
-/// A machine on which all takes long, so that passwords are made to cost as little as they may.
+/// A machine on which everything seems slow. So passwords get the lowest permitted cost.
 private final class SlowMachine: TimeSource {
     private let seconds = Mutex(UInt64(0))
 
@@ -69,7 +69,7 @@ private final class SlowMachine: TimeSource {
         home.variables["BAKSTORE_PASSWORD_COMMAND"] = nil
         try home.write(".config/bakstore/config.toml", "[profile.default]\npassword-file = \"~/word\"\n")
         #expect(home.run("snapshots").code == .done)
-        // A word on the command line replaces the profile's.
+        // A password on the command line replaces the profile's.
         #expect(home.run("snapshots", "--password-command", "echo two").code == .wrongPassword)
         let both = home.run("snapshots", "--password-command", "true", "--password-file", "~/word")
         #expect(both.code == .usage)
@@ -86,7 +86,7 @@ private final class SlowMachine: TimeSource {
         #expect(home.run(words: ["init", "--encryption", "auto", "--id", "xxh3"] + word).code == .usage)
         #expect(home.run("init", "--encryption", "auto", "--password-file", "~/empty").code == .wrongPassword)
         #expect(home.run("init", "--encryption", "rot13").code == .usage)
-        // A password is given: nothing is stored in the clear.
+        // If a password is given, the program does not store anything unencrypted.
         #expect(home.run(words: ["backup", "~/photos"] + word).code == .noRepository)
         #expect(!home.has(Home.defaultRepository))
         #expect(home.run("init").code == .done)
@@ -94,7 +94,7 @@ private final class SlowMachine: TimeSource {
         #expect(plain.code == .failed && plain.error.contains("is not encrypted"))
         #expect(home.run("key", "list").code == .failed)
         #expect(home.run("check", "--without-key").code == .failed)
-        // What an encrypted repository needs of one that it shall be like.
+        // An encrypted repository cannot have the same parameters as one without encryption.
         let repo = [
             "--repo", "~/secret", "--from-repo", "~/" + Home.defaultRepository, "--copy-chunker-params",
         ]

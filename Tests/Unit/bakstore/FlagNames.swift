@@ -1,4 +1,4 @@
-// What the tests ask of flags by name and of values as they were given, where the program asks for typed values.
+// Access to flags by name and to values as text, for tests. The program itself uses typed values.
 
 import BakEngine
 

@@ -1,4 +1,4 @@
-// Flags and their values, as commands ask for them.
+// Flags and their values, as commands read them.
 
 import BakEngine
 import Testing
@@ -21,7 +21,7 @@ import Testing
         #expect(Flags.counted.map { prune[$0.flag] } == [nil, nil, .max, nil, nil, nil])
     }
 
-    /// What is read from a profile or completed by a shell does not know which command it is for.
+    /// A flag must mean the same in every command, because a profile or a shell's completion does not know the command.
     @Test func aFlagIsTheSameInEveryCommand() {
         var known: [AnyFlag: AnyFlag] = [:]
         for flag in CommandTable.commands.flatMap(\.allFlags) {

@@ -1,5 +1,5 @@
-// What is made from the specifications of the commands: the reference, manual pages and completions, in the programs
-// that they are for.
+// Files that are generated from the specifications of the commands: the reference, the manual pages and the
+// completions. The tests use them in the programs for which they are made.
 
 import Foundation
 import Testing
@@ -27,11 +27,11 @@ private func isInstalled(_ program: String) -> Bool {
         return file.path
     }
 
-    /// Runs a program; what it prints on standard output and standard error together.
+    /// Runs a program. Returns its exit code, and its standard output and standard error together.
     private func run(_ program: String, _ words: String...) throws -> (code: Int32, text: String) {
         let process = Process()
         (process.executableURL, process.arguments) = (URL(fileURLWithPath: "/usr/bin/\(program)"), words)
-        // The functions of a shell must not depend on what its user has set up.
+        // The shell must not read its user's settings.
         process.environment = [
             "PATH": "/usr/bin:/bin", "HOME": folder.path, "LC_ALL": "C.UTF-8", "TERM": "dumb",
             "MANPAGER": "cat",
@@ -45,7 +45,7 @@ private func isInstalled(_ program: String) -> Bool {
         return (process.terminationStatus, String(decoding: bytes, as: UTF8.self))
     }
 
-    /// A program in the place of bakstore, which prints what it was called with.
+    /// Makes a program in the place of bakstore. It prints its arguments.
     private func echo() throws -> String {
         let path = try write("bakstore", "#!/bin/sh\nprintf '%s\\n' \"latest\" \"$@\" | tr ' ' _\n")
         try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path)
@@ -94,7 +94,7 @@ private func isInstalled(_ program: String) -> Bool {
         let script = try write("bakstore.bash", BashCompletion.script)
         _ = try write("report.bash", "")
         let program = try echo()
-        // Words and breaks as bash itself makes them of a line that is typed.
+        // Bash itself divides the typed line into words.
         let typed = try write(
             "typed",
             """
@@ -138,7 +138,7 @@ private func isInstalled(_ program: String) -> Bool {
         #expect(found.code == 0 && found.text == "_bakstore\n", "\(found.text)")
     }
 
-    /// What a person sees who types a line and presses the tabulator, in a pseudo-terminal of zsh's own.
+    /// Types a line and presses the tabulator in a pseudo-terminal with zsh. The screen must show the completion.
     @Test(
         .enabled(if: isInstalled("zsh"), "skipped: zsh is not installed"),
         arguments: [

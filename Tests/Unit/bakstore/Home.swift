@@ -19,7 +19,8 @@ final class Home {
         variables["HOME"] = path
         try write("photos/a.jpg", "one")
         try write("photos/sub/b.jpg", String(repeating: "two", count: 1000))
-        // Let the files settle: a change within a clock tick would be read again.
+        // Wait until the files count as settled. A backup would read a file again that changed within the last clock
+        // tick.
         usleep(50_000)
     }
 
@@ -36,13 +37,13 @@ final class Home {
 
     static let defaultRepository = ".local/share/bakstore/default"
 
-    /// Runs a command line; `~` in its words stands for this home.
+    /// Runs a command line. In its words, `~` is replaced by this home.
     @discardableResult
     func run(_ words: String..., terminal: RecordingTerminal = RecordingTerminal()) -> (
         code: ExitCode, output: String, error: String
     ) { run(words: words, terminal: terminal) }
 
-    /// The same with the words in an array.
+    /// Runs a command line whose words are in an array.
     @discardableResult
     func run(words: [String], terminal: RecordingTerminal = RecordingTerminal()) -> (
         code: ExitCode, output: String, error: String

@@ -1,4 +1,5 @@
-// What docs/json.md says of the objects that are written with --json, and whether one is so.
+// The tables in docs/json.md, which describe the objects that --json writes, and a check of objects against these
+// tables.
 
 import Foundation
 import Testing
@@ -7,15 +8,15 @@ import Testing
 
 /// The tables of docs/json.md.
 struct JSONSchema {
-    /// The members of one object: by name, and whether each may be missing.
+    /// The members of an object: for each name its type, and whether the member is optional.
     private struct Shape {
         var members: [String: (type: String, isOptional: Bool)] = [:]
     }
 
-    /// The shapes that an object of each type may have.
+    /// For each type of object, its possible shapes.
     private var shapes: [String: [Shape]] = [:]
 
-    /// The types that have a table.
+    /// The types of objects that have a table.
     var kinds: Set<String> { Set(shapes.keys) }
 
     init() throws {
@@ -39,7 +40,7 @@ struct JSONSchema {
         }
     }
 
-    /// What is wrong with a line; nil if it is an object as one of the tables of its type has it.
+    /// Returns what is wrong with a line; nil if it is an object that matches one of its type's tables.
     func complaint(about line: String) -> String? {
         guard let object = try? JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any] else {
             return "no object: \(line)"
@@ -72,14 +73,14 @@ struct JSONSchema {
             }
         }
         for (path, member) in members where !member.isOptional && found[path] == nil {
-            // An array may be empty, and then has no members.
+            // Members of an array's elements may be missing, because the array may be empty.
             let isOfArray = path.contains("[]")
             if !isOfArray { return "\(path) is missing" }
         }
         return nil
     }
 
-    /// Every value by its path, down to those that a table names.
+    /// Collects every value under its path, down to the paths that a table lists.
     private static func flatten(
         _ object: [String: Any], _ start: String, _ members: [String: (type: String, isOptional: Bool)],
         _ found: inout [String: [Any]]
@@ -107,13 +108,13 @@ struct JSONSchema {
         }
     }
 
-    /// True for the exact bytes of a member that is a path.
+    /// True if the member has the exact bytes of another member, which is a path.
     private func isExact(_ path: String, _ members: [String: (type: String, isOptional: Bool)]) -> Bool {
         path.hasSuffix("_base64") && ["path", "paths"].contains(members[String(path.dropLast(7))]?.type)
     }
 
     private func fault(_ value: Any, _ type: String) -> String? {
-        // Foundation has one class for numbers and truth values, and knows what they were made of.
+        // Foundation uses one class for numbers and booleans, but the object knows its original type.
         let number = (value as? NSNumber).map { (value: $0, kind: String(cString: $0.objCType)) }
         let isBoolean = number?.kind == "c"
         let isRight: Bool

@@ -1,4 +1,4 @@
-// Every object that is written with --json has the members that docs/json.md names, of their types, and no others.
+// Every object that --json writes has the members in docs/json.md with their types, and no other members.
 
 import BakCore
 import BakFormat
@@ -13,7 +13,7 @@ import Testing
 
     init() throws { (home, schema) = (try Home(), try JSONSchema()) }
 
-    /// Runs a command with --json, checks each line, and says of which types there were.
+    /// Runs a command with --json and checks each line. Returns the types of the objects.
     @discardableResult
     private func run(_ words: String..., terminal: RecordingTerminal = RecordingTerminal()) -> [String] {
         let result = home.run(words: words + ["--json"], terminal: terminal)
@@ -114,7 +114,7 @@ import Testing
         #expect(again.contains("skipped") || again.contains("renewed"))
     }
 
-    /// Damage of every kind that a byte makes: what a check and the repairs say of it.
+    /// Each object gets one changed byte. The output of a check and of the repairs must match the tables.
     @Test func damageAndRepairs() throws {
         for number in 0..<8 {
             try home.write("photos/\(number)", String(repeating: "\(number)", count: 50_000 + number))
@@ -126,7 +126,7 @@ import Testing
         var seen: Set<String> = []
         for case let file as URL in files {
             guard var bytes = try? Data(contentsOf: file) else { continue }
-            // Packs, and other objects too, may be read-only.
+            // Packs and other objects may be read-only.
             try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: file.path)
             bytes[bytes.count / 3] ^= 1
             try bytes.write(to: file)

@@ -1,4 +1,4 @@
-// The flags that the manual names exist. The reference lists all of them, and is generated.
+// The flags in the manual must exist. The reference lists all flags, and is generated.
 
 import Foundation
 import Testing
@@ -14,7 +14,7 @@ import Testing
         manual = try String(contentsOf: root.appendingPathComponent("docs/manual.md"), encoding: .utf8)
     }
 
-    /// The flags that a text names in full.
+    /// Returns the full flags in a text.
     private func flags(in text: String) -> Set<String> {
         let isOfFlag = { (character: Character) in
             character.isASCII && (character.isLetter || character == "-")

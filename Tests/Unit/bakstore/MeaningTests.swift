@@ -1,5 +1,5 @@
-// What a user meant: repositories of other programs and of disks that are away, names as they were printed, quiet
-// commands.
+// Commands understand what the user means: repositories of other programs, repositories on absent disks, names as they
+// were printed, and quiet commands.
 
 import Foundation
 import Testing
@@ -60,7 +60,7 @@ import Testing
         )
         try home.write("large/config", String(repeating: "not ours", count: 4 << 20))
         #expect(home.run("snapshots", "--repo", "~/large").code == .noRepository)
-        // Where snapshots are, it is ours and damaged.
+        // If there are snapshots, the repository is bakstore's and is damaged.
         #expect(home.run("backup", "~/photos").code == .done)
         try home.write(Home.defaultRepository + "/config", String(repeating: "not ours", count: 40))
         #expect(home.run("snapshots").code == .damage)
@@ -86,7 +86,7 @@ import Testing
         #expect(asked.code == .failed && !home.has("disk/backup"))
         #expect(terminal.questions.first?.contains("Is its disk connected? Make a new one") == true)
         #expect(home.run("init", "--repo", "~/disk/backup", "--yes").code == .done)
-        // A folder that was deleted is no disk that is away.
+        // A deleted folder does not count as an absent disk.
         try files.removeItem(atPath: home.path + "/away")
         try home.write("disk/other", "")
         try files.removeItem(atPath: home.path + "/disk/backup")
@@ -123,7 +123,7 @@ import Testing
         }
     }
 
-    /// A disk's device is no folder of files; in a folder it is an entry as any.
+    /// A device or a pipe cannot be a path to back up. In a folder, it is an ordinary entry.
     @Test func whatHasNoContentIsNoPath() throws {
         #expect(mkfifo(home.path + "/photos/pipe", 0o600) == 0)
         for (path, kind) in [("~/photos/pipe", "a pipe"), ("/dev/null", "a device")] {
@@ -135,7 +135,7 @@ import Testing
         #expect(home.run("backup", "--files-from", "~/list").code == .done)
     }
 
-    /// The photos moved to a larger disk, and a link leads to them.
+    /// The photos moved to a larger disk, and a link now leads to them.
     @Test func anArchiveThatEndsByALinkIsTold() throws {
         let files = FileManager.default
         try home.write("a/src/one", "1")
@@ -154,7 +154,7 @@ import Testing
         #expect(home.run("backup", "~/a/src", "-q").error.isEmpty)
     }
 
-    /// What a flag leaves out is there, and is not told as missing.
+    /// A file that a flag excludes exists, so it is not reported as missing.
     @Test func whatIsLeftOutIsNoSlip() throws {
         try home.write("photos/b.txt", "b")
         #expect(home.run("backup", "~/photos", "--archive").code == .done)
@@ -185,7 +185,7 @@ import Testing
         #expect(answer.code != .done && !answer.error.contains("already"), "\(answer)")
     }
 
-    /// A link that is named is followed by every command that reads files, and patterns are understood behind it.
+    /// Every command that reads files follows a link that the user names. Patterns work behind the link.
     @Test func linksThatAreNamedAreFollowed() throws {
         let files = FileManager.default
         try files.createSymbolicLink(atPath: home.path + "/link", withDestinationPath: "photos")
@@ -224,14 +224,15 @@ import Testing
         let profile = home.run("backup")
         #expect(
             profile.code == .done && profile.error.contains("elsewhere' matches nothing"), "\(profile.error)")
-        // Its rules are for what it backs up, also while that is not there.
+        // The profile's rules apply to the paths that it backs up, even while these paths are absent.
         let kept = home.run("forget", "-n")
         #expect(kept.code == .done && kept.output.contains("Would"), "\(kept.output) \(kept.error)")
         try files.moveItem(atPath: home.path + "/photos", toPath: home.path + "/away")
         #expect(home.run("forget", "-n").output == kept.output)
     }
 
-    /// With -q a command that does something says nothing, and one that only answers nothing but the answer.
+    /// With -q, a command that changes something prints nothing, and a command that answers a question prints only the
+    /// answer.
     @Test func quietMeansTheSameEverywhere() throws {
         for line in [
             ["init", "--repo", "~/r"], ["backup", "~/photos", "--exclude", "/nowhere"],
@@ -305,7 +306,7 @@ import Testing
             #expect(result.output.utf8.allSatisfy { $0 < 0x80 }, "\(line) \(result.output)")
             #expect(result.error.utf8.allSatisfy { $0 < 0x80 }, "\(line) \(result.error)")
         }
-        // Content goes out as it is.
+        // File content is printed unchanged.
         try home.write("ünder/text", "täxt")
         #expect(home.run("backup", "~/ünder").code == .done)
         #expect(home.run("cat", "latest:\(home.path)/ünder/text").output == "täxt")

@@ -1,4 +1,4 @@
-// What is taken for a file or folder of this machine, and what for an address, wherever a user can write either.
+// The program takes a name either for a file or folder on this machine or for an address, wherever a user can write it.
 
 import Foundation
 import Testing
@@ -42,7 +42,7 @@ import Testing
         #expect(PlaceName.path(Array("./\(text)".utf8)) == Array("./\(text)".utf8))
     }
 
-    /// Also behind what makes any other name one of a folder here.
+    /// Control characters and names of only spaces are refused, even after a prefix such as `/` that marks a path.
     @Test(arguments: ["x\r", "x\n", "/x\r", "./x\n", "x\ty", "\u{1b}[m", " ", "  ", "\t", "x\u{7f}"])
     func theEndOfALineIsNoName(text: String) {
         #expect(PlaceName.objection(to: Array(text.utf8)) != nil)
@@ -63,7 +63,7 @@ import Testing
     }
 }
 
-/// From every place where a repository, a folder or a file can be named.
+/// Addresses in every place where a user can name a repository, a folder or a file.
 @Suite(.serialized) struct AddressTests {
     let home: Home
 
@@ -116,7 +116,7 @@ import Testing
             let named = home.run("backup", "~/photos")
             #expect(named.code == .usage && named.error.contains("/where:2 "), "\(named.error)")
             home.variables = ["HOME": home.path]
-            // A profile has no shell: there the home folder is replaced.
+            // No shell replaces `~` in a profile, so the program does.
             if address == "~" || address == "~/backup" { continue }
             for key in ["repository", "password-file"] {
                 try home.write(".config/bakstore/config.toml", "[profile.default]\n\(key) = '\(address)'\n")

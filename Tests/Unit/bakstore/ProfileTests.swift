@@ -100,7 +100,7 @@ import Testing
         #expect(read("a = \(word)") == .failure(TOMLError(line: 1, message: message)))
     }
 
-    /// Whatever stands in the file, it is read or refused: a valid file with any one byte changed.
+    /// Every content of the file is either read or refused. The test changes each byte of a valid file.
     @Test func everyChangeIsReadOrRefused() {
         let whole = Array("[p.x]\na = [\"b\\u00e4\", 'c'] # d\ne = -12\nf = true\r\n".utf8)
         var refused = 0
@@ -187,7 +187,7 @@ import Testing
         let set = ["HOME": "/home/me", "BAKSTORE_REPOSITORY": "/env", "BAKSTORE_DEVICE": "tablet"]
         #expect(try complete(["stats", "-P", "phone"], set).text(.repo) == "/mnt/usb")
         #expect(try complete(["stats", "-Pphone"], set).profile?.name == "phone")
-        // Who names a repository does not mean the default profile.
+        // If the user names a repository, the default profile does not apply.
         #expect(try complete(["stats"], set).profile == nil)
         #expect(try complete(["stats", "-r", "x"]).profile == nil)
         #expect(throws: UsageError.self) { try complete(["backup"], set) }

@@ -5,7 +5,7 @@ import Testing
 
 @testable import bakstore
 
-/// A terminal that remembers what was written.
+/// A terminal that records its output.
 final class RecordingTerminal: Console, @unchecked Sendable {
     var output: [UInt8] = []
     var error: [UInt8] = []
@@ -25,7 +25,7 @@ final class RecordingTerminal: Console, @unchecked Sendable {
         if let failure { throw failure }
     }
     var outputIsClosed: Bool { failure == .closed }
-    /// What a person types, one password after another; nil when nobody is there.
+    /// The passwords that a user types, one after another; nil if there is no user.
     var typed: [String]?
     var questions: [String] = []
     func askPassword(_ question: String, stop: StopSignal) -> SecretBytes? {

@@ -1,4 +1,4 @@
-// `prune` and `forget --prune` from words to the space that comes back.
+// `prune` and `forget --prune`, from their words to the freed space.
 
 import BakCore
 import BakRepository
@@ -12,7 +12,7 @@ import Testing
 
     init() throws { home = try Home() }
 
-    /// Noise that does not compress, the same for a seed.
+    /// Returns text that does not compress. The seed determines it.
     private func noise(_ seed: UInt64, count: Int = 300_000) -> String {
         var state = seed
         return String(
@@ -22,7 +22,7 @@ import Testing
             }, as: UTF8.self)
     }
 
-    /// Three snapshots of a file that each time is another one.
+    /// Makes three snapshots. A file has different content in each.
     private func makeHistory() throws {
         for day in 1...3 {
             try home.write("photos/big", noise(UInt64(day)))

@@ -4,7 +4,7 @@ import Testing
 
 @testable import bakstore
 
-/// Questions at the terminal, and what an interruption there means.
+/// Questions at the terminal, and the effect of an interruption during a question.
 struct QuestionTests {
     private func context(_ typed: [String]?, stop: Bool) throws -> CommandContext {
         let terminal = RecordingTerminal()

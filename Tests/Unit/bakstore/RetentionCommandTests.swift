@@ -1,4 +1,4 @@
-// `forget` and `tag` from words to what is left.
+// `forget` and `tag`, from their words to the snapshots that are left.
 
 import BakCore
 import Foundation
@@ -11,7 +11,7 @@ import Testing
 
     init() throws { home = try Home() }
 
-    /// Backs up at these times.
+    /// Makes a backup with each of the given times.
     private func back(_ path: String, at times: [String], _ more: String...) {
         for time in times {
             var words = ["backup", path, "--time", time] + more
@@ -53,7 +53,7 @@ import Testing
                 && home.has("out\(home.path)/photos/a.jpg"))
     }
 
-    /// A filter with a slip in it would remove, tag and copy nothing for ever.
+    /// A filter with a typing error would never match a snapshot, so the command must report it.
     @Test func aFilterThatTakesNothingIsTold() {
         #expect(home.run("init").code == .done && home.run("init", "--repo", "~/two").code == .done)
         let source = home.path + "/" + Home.defaultRepository
@@ -65,7 +65,7 @@ import Testing
         func run(_ words: [String]) -> (code: ExitCode, output: String, error: String) {
             home.run(words: words + ["-q"])
         }
-        // Before the first backup a timer may prune already.
+        // Before the first backup, a filter that matches nothing is no error, because a timer may already run prunes.
         for command in commands { #expect(run(command + ["--device", "phnoe"]).code == .done, "\(command)") }
         back("~/photos", at: ["2025-01-01", "2025-01-02"], "--device", "phone", "--tag", "keep")
         for command in commands {
@@ -116,7 +116,7 @@ import Testing
         #expect(home.run("forget", "latest", "--yes").code == .done && ids().isEmpty)
     }
 
-    /// The last snapshot of a device and paths goes only where somebody says so.
+    /// The last snapshot of a device and its paths is removed only if the user confirms it.
     @Test func theLastSnapshotOfAGroupAsks() {
         back("~/photos", at: ["2025-01-01", "2025-01-02"])
         back("~/photos", at: ["2025-01-03"], "--device", "phone")
@@ -136,7 +136,7 @@ import Testing
             terminal.typed = ["n"]
             #expect(home.run(words: words, terminal: terminal).code == .failed && ids() == all, "\(words)")
         }
-        // One of several goes without a question.
+        // If the group has several snapshots, there is no question.
         #expect(home.run("forget", all[0]).code == .done)
         let terminal = RecordingTerminal()
         terminal.typed = ["y"]
@@ -164,12 +164,12 @@ import Testing
             undone.output.contains("\(all[1]) is back as ")
                 && undone.error.contains("the last removal was at"))
         #expect(times() == ["2025-01-02 00:00", "2025-01-03 00:00", "2025-01-04 00:00"])
-        // What is typed by its old name is found, and the one that was removed before is next.
+        // The old name of a snapshot still finds it. The next undo takes back the snapshot that was removed before.
         #expect(home.run("ls", all[1]).code == .done)
         #expect(home.run("forget", "--undo", all[1]).error.contains("it is there as"))
         #expect(home.run("forget", "--undo", all[0]).code == .done && times().count == 4)
         #expect(home.run("check", "--read-data").code == .done)
-        // A prune makes it final.
+        // After a prune, the removal is final.
         let last = ids()[0]
         try home.write("photos/only.jpg", String(repeating: "only here", count: 4000))
         back("~/photos", at: ["2025-01-05"])

@@ -1,4 +1,4 @@
-// `safe-to-delete` from words to an answer: rules, disks, and nothing.
+// `safe-to-delete`, from its words to the answer: with rules, with several disks, and with no files.
 
 import BakCore
 import Foundation
@@ -38,7 +38,7 @@ import Testing
         #expect(last.output.contains("after 2 further backups, about 20"), "\(last)")
         #expect(ask("~/photos", "--keep-last", "1").output.contains("after the next backup the rules"))
         #expect(ask("~/photos", "--keep-within", "100d").code == .incomplete)
-        // The oldest of all is kept by a rule that has no end.
+        // A rule without an end keeps the oldest snapshot.
         #expect(ask("~/photos", "--keep-daily", "7", "--keep-yearly", "unlimited").code == .done)
         #expect(ask("~/photos", "--keep-last", "1", "--keep-id", "latest").code == .done)
         #expect(ask("~/photos", "--keep-last", "1", "--keep-tag", "keep").code == .incomplete)
@@ -54,7 +54,7 @@ import Testing
         let answer = ask("~/photos", "--keep-last", "1", "--keep-tag", "keep")
         #expect(answer.code == .done)
         #expect(ask("~/photos", "--keep-last", "2").code == .incomplete)
-        // No rule keeps the older ones, and no rule is asked about the last one's content.
+        // No rule keeps the older snapshots, and the last snapshot's content stays only for a time.
         let json = ask("~/photos", "--keep-last", "2", "--json")
         #expect(json.output.contains("\"kept_until\":\"20") && json.output.contains("\"is_all_safe\":false"))
         #expect(json.output.contains("\"files_kept_for_a_time\":2"))
@@ -94,8 +94,8 @@ import Testing
         #expect(broken.code == .incomplete && broken.error.contains("config.toml:2"))
     }
 
-    /// A profile's rules are for a repository by its id: by another path to it, as of a bind mount, and while its disk
-    /// is away.
+    /// A profile's rules apply to a repository with the same id. The profile may use another path to it, as with a bind
+    /// mount, and its disk may be absent.
     @Test func aProfileThatNamesTheRepositoryByAnotherPathCounts() throws {
         #expect(home.run("init", "--repo", "~/repo").code == .done)
         #expect(home.run("backup", "~/photos", "--repo", "~/repo").code == .done)
@@ -125,7 +125,7 @@ import Testing
         #expect(home.run("forget", "--undo").code == .done)
         let again = home.run("forget", "--keep-last", "1")
         #expect(again.code == .failed && again.error.contains("called safe"), "\(again)")
-        // A yes counts until then, also for a prune.
+        // A confirmation holds until the snapshots are taken back, also for a prune.
         #expect(home.run("forget", "--keep-last", "1", "--yes").code == .done)
         #expect(home.run("forget", "--keep-last", "1").code == .done)
         #expect(home.run("prune").code == .done)
@@ -183,7 +183,8 @@ import Testing
         #expect(ask("~/photos").code == .done)
         try FileManager.default.removeItem(atPath: home.path + "/photos/a.jpg")
         back()
-        // The dry run names it; the rules alone do not remove it; another rule that keeps it does not ask.
+        // The dry run names the file. Without a confirmation, the rules do not remove it. A rule that keeps the
+        // snapshot asks nothing.
         let dry = home.run("forget", "--keep-last", "1", "-n")
         #expect(dry.code == .done && dry.error.contains("a.jpg: called safe to delete on 20"), "\(dry)")
         for words in [
@@ -198,10 +199,11 @@ import Testing
         #expect(home.run("forget", "--keep-last", "2").code == .done)
         let json = home.run("forget", "--keep-last", "1", "--json", "-n")
         #expect(json.output.contains("\"message_type\":\"vouched_file\""))
-        // A prune without rules removes nothing.
+        // A prune without rules removes no snapshots.
         #expect(home.run("prune").code == .done)
         #expect(home.run("forget", "--keep-last", "1", "--yes").code == .done)
-        // Who has said yes is not asked again, and sub/b.jpg relies on the snapshot that is left.
+        // After the confirmation, the program does not ask about a.jpg again. The vouch for sub/b.jpg now relies on the
+        // remaining snapshot.
         back()
         let next = home.run("forget", "--keep-last", "1")
         #expect(next.code == .done && !next.error.contains("called safe"), "\(next)")

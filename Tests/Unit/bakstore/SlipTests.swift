@@ -1,4 +1,4 @@
-// Slips in what is typed: they are named, or cost nothing.
+// Typing errors: the program either reports them, or they do no harm.
 
 import BakCore
 import Foundation
@@ -85,7 +85,8 @@ import Testing
         }
     }
 
-    /// What looks alike in ASCII is told apart, and taken back as it is printed.
+    /// Names that would look the same in ASCII are printed differently. The program accepts each name as it was
+    /// printed.
     @Test func namesStayApartInASCII() throws {
         let names = ["a...", "a\u{2026}", "10.00 AM", "10.00\u{202f}AM", "it's", "it\u{2019}s"]
         for name in names { try home.write("photos/" + name, name) }

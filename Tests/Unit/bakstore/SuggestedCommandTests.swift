@@ -1,4 +1,5 @@
-// Suggested commands: whoever names a repository gets commands for that one, which a shell takes as they are.
+// Suggested commands: if the user named a repository, the command in a message names it, too. A shell can run the
+// command as it is printed.
 
 import BakCore
 import BakPosix
@@ -26,7 +27,7 @@ import Testing
         ),
         ("Run `bakstore check`. To go on, wait", "Run `bakstore check --repo r`. To go on, wait"),
         ("make one with: bakstore init --yes", "make one with: bakstore init --yes --repo r"),
-        // What names a repository, is no command, or only a part of a sentence.
+        // Texts that name a repository already, that are not commands, or that are only part of a sentence.
         ("with: bakstore init --repo s --from-repo t", "with: bakstore init --repo s --from-repo t"),
         ("x (see: bakstore backup --help)", "x (see: bakstore backup --help)"),
         ("x (see: bakstore help)", "x (see: bakstore help)"),
@@ -37,7 +38,7 @@ import Testing
     ])
     func commandsAreCompleted(_ text: String, _ expected: String) throws {
         #expect(try completed(text, "check", "--repo", "r") == expected)
-        // Completing twice adds nothing.
+        // Completing a text twice adds nothing.
         #expect(try completed(expected, "check", "--repo", "r") == expected)
         #expect(try completed(text, "check") == text)
     }
@@ -51,7 +52,7 @@ import Testing
         #expect(try completed(run, "check", "--repo=-x") == run + " --repo=-x")
     }
 
-    /// What a shell makes of a quoted word is the word, whatever bytes it has.
+    /// A shell turns the quoted form of a word back into the same word, whatever its bytes.
     @Test func aShellReadsWordsAsTheyAre() throws {
         var words: [[UInt8]] = [
             [], Array("~/x".utf8), Array("a'b\\c\"$(x)`y`".utf8), Array("写真 é".utf8), Array("-n".utf8),
@@ -73,8 +74,8 @@ import Testing
         }
     }
 
-    /// Messages of whole runs, each with a command in it, name the repository as the user did; what the environment or
-    /// the default says needs no naming.
+    /// Messages of whole runs that contain a command. The command names the repository as the user did. If the
+    /// environment or the default names it, the command does not.
     @Test func messagesNameTheRepositoryAsTheUserDid() throws {
         let home = try Home()
         let repo = home.path + "/my repo"
@@ -124,7 +125,7 @@ import Testing
     private static let checkout = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
         .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
 
-    /// Every command in a message of the sources is written so that it is found.
+    /// Every command in a message of the sources is written in a form that the completion finds.
     @Test func everyMessageIsWrittenSoThatItsCommandIsFound() throws {
         let sources = Self.checkout.appendingPathComponent("Sources")
         let files = try #require(FileManager.default.enumerator(atPath: sources.path))
@@ -147,7 +148,7 @@ import Testing
         #expect(found > 20)
     }
 
-    /// Every command in a message of the sources runs as it is printed: the command line is one that is taken.
+    /// Every command in a message of the sources is a valid command line.
     @Test func everyCommandThatIsAdvisedIsTaken() throws {
         let line = #"x: bakstore forget \(id(a)) -n; y: bakstore prune"#
         #expect(Self.commands(in: line) == ["forget 0a1b -n", "prune"])
@@ -155,16 +156,16 @@ import Testing
         let files = try #require(FileManager.default.enumerator(atPath: sources.path))
         var found: Set<String> = []
         for case let file as String in files where file.hasSuffix(".swift") && !file.contains("HelpText") {
-            // A page has a name of the program in it.
+            // The HTML page contains the name of the program, which is not a command.
             if file.contains("BenchmarkPage") { continue }
             let text = try String(contentsOf: sources.appendingPathComponent(file), encoding: .utf8)
-            // A literal may go on in the next line.
+            // A literal may continue in the next line.
             let lines = text.replacing(#/"\s*\+ "/#, with: "").split(separator: "\n")
             for line in lines where !line.contains("//") {
                 let advised = line.replacing("context.command(\"", with: "\"bakstore ")
                 for command in Self.commands(in: String(advised)) {
                     found.insert(command)
-                    // A shell replaces it.
+                    // A shell replaces the `~`.
                     let words = command.replacing(" ~/", with: " /home/me/").split(separator: " ").map {
                         Array($0.utf8)
                     }
@@ -177,11 +178,11 @@ import Testing
         #expect(found.count > 25 && found.contains { $0.hasPrefix("forget --keep-last 10") }, "\(found)")
     }
 
-    /// The commands in a line of source, without the program's name. What is put in stands for an id as a word, and for
-    /// further flags behind one.
+    /// Returns the commands in a line of source code, without the program's name. An interpolation counts as an id if
+    /// it is a word, and as further flags if it follows a word.
     private static func commands(in line: String) -> [String] {
         let names = CommandTable.commands.flatMap(\.spellings)
-        // Up to two brackets within each other are put in.
+        // An interpolation may contain up to two levels of brackets.
         let put = #"\\\((?:[^()]|\([^()]*\))*\)"#
         guard
             let command = try? Regex(#"(?:^|[ "`])bakstore ((?:[^"`;,)<\\]|"# + put + ")+)"),

@@ -1,5 +1,5 @@
-// What is shown on a terminal: never wider than it, in ASCII where the locale knows nothing else, and read back as it
-// was printed.
+// Output on a terminal is never wider than the terminal. It is ASCII if the locale requires that. The program accepts
+// names as it prints them.
 
 import BakCore
 import Foundation
@@ -19,7 +19,7 @@ import Testing
             for line in text.split(separator: "\n") {
                 #expect(TextWidth.of(String(line)) <= width, "\(line)")
             }
-            // The order of words in a table's rows is kept as well.
+            // The words in a table's rows keep their order.
             let words = { (text: String) in
                 text.filter { !$0.isWhitespace }
             }
@@ -51,8 +51,8 @@ import Testing
         #expect(table.lines() == table.lines(width: 1000))
     }
 
-    /// Every table that commands print, and the long list, at every width: no line is wider, and no id, no mark and no
-    /// name of a file is cut.
+    /// Every table of the commands and the long listing, at every width. No line is too wide, and no id, mark or file
+    /// name is cut.
     @Test func noTableCutsWhatIsNeeded() throws {
         let home = try Home()
         home.run("init")
@@ -87,7 +87,7 @@ import Testing
                 (terminal.outputIsTerminal, terminal.outputWidth) = (true, width)
                 let output = home.run(words: words, terminal: terminal).output
                 let lines = output.split(separator: "\n").map(String.init)
-                // Sentences beside a table are not its lines.
+                // Sentences near a table do not belong to it.
                 let isTable = words[0] != "benchmark" && words[0] != "stats"
                 for line in lines where isTable && !line.hasSuffix(".") && !line.hasPrefix("device ") {
                     #expect(TextWidth.of(line) <= width, "\(width) \(line)")
@@ -100,7 +100,7 @@ import Testing
         }
     }
 
-    /// Random tables of every kind of column at widths from nothing to wide.
+    /// Random tables with columns of every kind, from no width to a large one.
     @Test func randomTablesLoseNothingThatIsFixed() {
         var numbers = Numbers(state: 5)
         let kinds: [TextTable.Alignment] = [.fixed, .left, .right, .path]
@@ -160,8 +160,8 @@ import Testing
         #expect(TextWidth.wrapped("abc", width: nil) == ["abc"])
     }
 
-    /// Every combination of what can be in a live line, at every width: it fits, and as long as anything fits, the time
-    /// left is in it.
+    /// Every combination of the parts of a progress line, at every width. The line fits. If anything fits, the line has
+    /// the time left.
     @Test func theLiveLineNeverLosesTheTimeLeft() {
         for mask in 0..<64 {
             var progress = Progress(bytes: 1 << 30)
@@ -203,7 +203,7 @@ import Testing
                 == #"{"a":"\u00e9\ud83d\ude00"}"# + "\n")
     }
 
-    /// Names of random bytes and characters, printed in both ways, are read back as they were.
+    /// Names of random bytes and characters. The program prints them in both ways and reads them back unchanged.
     @Test func namesAreReadBackAsPrinted() {
         var numbers = Numbers(state: 11)
         let pieces: [[UInt8]] = [
