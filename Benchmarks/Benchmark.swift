@@ -5,7 +5,7 @@ import Glibc
 
 @main
 struct Benchmark {
-    /// All subcommands, one a line.
+    /// All subcommands.
     static let subcommands: [Subcommand] = [
         .dedupQuality,
         .generateLibrary,

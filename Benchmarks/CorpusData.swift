@@ -1,5 +1,5 @@
-// CorpusData: the JPEG, MP4 and MOV files of a folder, before and after typical edits. Files that do not parse are left
-// out, because a benchmark needs no more.
+// CorpusData: the JPEG, MP4 and MOV files of a folder, before and after typical edits. A file that does not parse is
+// left out. The other files are enough for a benchmark.
 
 import Glibc
 
@@ -47,7 +47,7 @@ enum CorpusData {
         return boxes
     }
 
-    /// Moves `moov` before `mdat`, or after it if it came first, and corrects its chunk offsets.
+    /// Moves the box `moov` to the other side of the box `mdat`, and corrects the chunk offsets in `moov`.
     private static func remux(_ file: [UInt8]) -> [UInt8]? {
         let boxes = boxes(file)
         guard let movie = boxes.firstIndex(where: { $0.type == "moov" }),

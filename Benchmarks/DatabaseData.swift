@@ -1,10 +1,10 @@
 // DatabaseData: three versions of a chat database that resembles SQLite. Its pages have 4 KiB and lie in the order in
-// which they were allocated. A table is appended to. An index is ordered by key; its leaves are filled in place and
-// split when they are full.
+// which they were allocated. New rows are appended to a table. An index is ordered by key. Its leaves are filled in
+// place and split when they are full.
 
 import SeededNumbers
 
-/// A B-tree leaf. Cells fill the page from its end, pointers to them from its start.
+/// A B-tree leaf. Cells fill the page from its end, and pointers to the cells fill it from its start.
 private struct Page {
     static let size = 4096
     var isTable: Bool
@@ -100,7 +100,7 @@ struct ChatDatabase {
         pages[indexPages[low]].insert(cell, key: key)
     }
 
-    /// Changes the status byte of a message: one of the recent ones if `recent`, otherwise any.
+    /// Changes the status byte of a message: of a recent message if `recent`, otherwise of any message.
     mutating func touch(recent: Bool) {
         let span = recent ? tablePages.count / 20 : tablePages.count
         let page = tablePages[tablePages.count - 1 - Int.random(in: 0..<max(1, span), using: &generator)]
@@ -108,8 +108,8 @@ struct ChatDatabase {
         pages[page].cells[cell].bytes[2] &+= 1
     }
 
-    /// Simulates a week of use after `count` messages: a fortieth as many are added, and some older ones are read or
-    /// answered.
+    /// Simulates a week of use after `count` messages. New messages are added, a fortieth of `count`, and some older
+    /// messages are read or answered.
     mutating func advance(from count: Int) {
         for _ in 0..<count / 40 { add() }
         for _ in 0..<count / 200 { touch(recent: true) }

@@ -1,13 +1,13 @@
-// DedupQuality: compares sparse argmin with FastCDC NC2, by the bytes that each stores and by speed. Both are averaged
-// over several keys or gear tables. FastCDC is tuned to the real average size that sparse argmin had on the same data,
-// because smaller chunks would give either one an advantage.
+// DedupQuality: compares two chunkers, sparse argmin and FastCDC NC2, by the bytes that a backup stores and by speed.
+// All results are averages over several keys or gear tables. FastCDC is tuned to the real average chunk size of sparse
+// argmin on the same data, because a chunker with smaller chunks would have an advantage.
 
 import BakChunking
 import BakCore
 import CXXHash
 import SeededNumbers
 
-/// Files that are backed up one after the other.
+/// Files that are backed up one after another.
 struct DataSet {
     var name: String
     var files: [[UInt8]]
@@ -95,8 +95,7 @@ struct ComparisonRow: CustomStringConvertible {
     var ours: PassGroup
     var rival: PassGroup
 
-    /// The relative difference of the bytes that sparse argmin stores to those of FastCDC; negative if sparse argmin
-    /// stores less.
+    /// How many more bytes sparse argmin stores than FastCDC, as a fraction; negative if sparse argmin stores less.
     var difference: Double { ours.uniqueFraction / rival.uniqueFraction - 1 }
     /// The standard error of `difference`.
     var error: Double { (ours.uniqueVariance + rival.uniqueVariance).squareRoot() / rival.uniqueFraction }
@@ -154,7 +153,7 @@ struct DedupQuality {
     }
 
     /// Runs FastCDC with several gear tables. Each is tuned until its real average is within 0.5 % of `average`, or as
-    /// near as bisection gets: on a few large files the average is a step function of the normal size.
+    /// near as bisection gets. On a few large files, the average is a step function of the normal size.
     private static func tunedRival(over data: DataSet, average: Double, count: Int) -> PassGroup {
         PassGroup(passes: (0..<count).map { tunedPass(over: data, average: average, seed: UInt64($0)) })
     }
@@ -170,7 +169,8 @@ struct DedupQuality {
             if best == nil || distance < abs(best!.averageSize / average - 1) { best = pass }
             if distance < 0.005 { break }
             if pass.averageSize < average { low = normal } else { high = normal }
-            // The proportional guess usually fits at once. The middle is used if the guess leaves the bracket.
+            // The proportional guess is usually right at once. If it is outside of the bracket, the middle of the
+            // bracket is used.
             let guess = normal * average / pass.averageSize
             normal = guess > low && guess < high ? guess : (low + high) / 2
         }

@@ -57,7 +57,7 @@ struct GrowthRow {
 /// Measures the curves.
 struct GrowthBenchmark {
     let steps: [GrowthStep]
-    /// The number of rounds that count. One more round before them does not.
+    /// The number of rounds that count. One more round is run before them and does not count.
     let rounds: Int
     /// A folder that does not exist yet.
     let folder: String

@@ -1,6 +1,6 @@
 // HintBackup: measures how much time the container parsers add to a whole first backup. It makes pairs of backups of
-// one folder into new repositories, one with the parsers and one without. Their order alternates, so that neither
-// benefits from a quieter machine.
+// one folder into new repositories, one with the parsers and one without. The order within a pair alternates, so that
+// neither kind of backup benefits from a quieter machine.
 
 import BakCore
 import BakEngine

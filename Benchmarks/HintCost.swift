@@ -1,6 +1,7 @@
 // HintCost: measures the time of the container parsers, on ordinary files and on files made to be slow. Each file is
-// cut and its chunks are named twice: once as it is, and once with its first bytes replaced so that its signature says
-// compressed content without a container. The difference is the parsers' time.
+// cut, and its chunks are named, twice: once as it is, and once with other first bytes. These bytes are the signature
+// of compressed content without a container, so no parser runs. The difference between the two times is the parsers'
+// time.
 
 import BakChunking
 import CXXHash

@@ -68,7 +68,8 @@ struct IndexResult {
     var misses = Samples()
     var mergedEntryCount = 0
     var mergeSeconds = 0.0
-    /// The process's own memory that opening and all look-ups took, and the mapped memory of the table after them.
+    /// The process's own memory that opening and all look-ups took; and the mapped memory of the table after the
+    /// look-ups.
     var anonymousBytes = 0
     var mappedBytes = 0
     /// The number of look-ups that missed a known id or found an unknown one.
@@ -107,8 +108,8 @@ extension Samples {
 
 /// Builds a table and measures it.
 struct IndexBenchmark {
-    /// The number of entries in the table, and the number that are added at once. A step is in memory while it is
-    /// added.
+    /// The number of entries in the table, and the number of entries that one step adds. A step is in memory while it
+    /// is added.
     let entryCount: Int
     let stepCount: Int
     let folder: String

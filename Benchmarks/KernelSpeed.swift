@@ -37,7 +37,7 @@ struct KernelRow {
     var ids: UInt64 = 0
     var scan = Speeds()
     var scanAndIDs = Speeds()
-    /// The speed of both on a buffer that a read has left in a cache.
+    /// The speed of cutting and naming on a buffer that a read has left in a cache.
     var bufferScanAndIDs = Speeds()
     /// The speed of cutting and naming as a multiple of FastCDC's.
     var timesFastCDC = 0.0
@@ -72,7 +72,7 @@ struct LimitRow {
     var name: String
     var fromMemory = Speeds()
     var cached = Speeds()
-    /// A digest of the results, so that the compiler cannot leave out the work.
+    /// A digest of the results, because the compiler leaves out work whose result is not used.
     var digest: UInt64 = 0
 
     static func table(_ rows: [LimitRow]) -> MarkdownTable {
@@ -205,7 +205,7 @@ struct KernelSpeed {
                 }
                 row.digest &+= row.cached.measure(repeats * scale.pieceByteCount) {
                     (0..<repeats).reduce(0) { digest, turn in
-                        // Each piece starts a little further on, so that the work cannot be done once for all.
+                        // Each piece has another start, so that the compiler cannot reuse an earlier result.
                         let start = turn % 8 * 64
                         let piece = bytes[start..<start + scale.pieceByteCount]
                         return digest &+ work(UnsafeRawBufferPointer(rebasing: piece))

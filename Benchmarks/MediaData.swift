@@ -1,5 +1,5 @@
-// MediaData: pictures before and after a tag edit, and videos before and after a faststart remux. Their structure is
-// that of the file formats. Compressed parts are random bytes, which look the same to a chunker.
+// MediaData: pictures before and after a tag edit, and videos before and after a faststart remux. The files have the
+// structure of their formats. Compressed parts are random bytes, because a chunker sees no difference.
 
 import SeededNumbers
 

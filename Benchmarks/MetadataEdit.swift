@@ -4,18 +4,18 @@
 
 import Glibc
 
-/// An edit, and the files that it applies to.
+/// An edit, and the files to which it applies.
 struct MetadataEdit: Sendable {
     var name: String
     /// The file name extensions.
     var endings: [String]
     /// The size of the smallest file that is edited, in bytes.
     var leastBytes = 0
-    /// A script that prepares the files, run in their folder; nil to take them as they are.
+    /// The script that prepares the files, which runs in their folder; nil if they need no preparation.
     var preparation: String?
     /// The script that makes the edit, run in the files' folder.
     var script: String
-    /// The tool that it calls.
+    /// The tool that the script calls.
     var tool: String
     /// The largest growth allowed, in per cent of the edited bytes; nil if there is no goal.
     var goal: Double?
@@ -30,7 +30,8 @@ extension MetadataEdit {
         exiftool -m -q -q -overwrite_original -rating=5 -subject='other words' . || :
         """
 
-    /// Returns a script that replaces each file with a command's output. `$in` and `$out` are the names of both.
+    /// Returns a script that replaces each file with a command's output. The command reads the file `$in` and writes
+    /// the file `$out`.
     private static func each(_ command: String) -> String {
         """
         for in in *; do out=../out.${in##*.}
@@ -188,7 +189,8 @@ struct MetadataEditBenchmark {
         }
     }
 
-    /// Checks that bakstore restores the files as they were. Only the later state still exists to compare with.
+    /// Checks that bakstore restores the files of the later snapshot. The files of the earlier one no longer exist, so
+    /// it cannot be compared.
     private func compareRestored(_ source: String, _ folder: String) throws {
         let place = Place(source: source, folder: folder + "/bakstore")
         let variables = ["BAKSTORE_CACHE_DIR": place.cache]

@@ -1,9 +1,9 @@
 // PruneBenchmark: measures the cost of removing half of a repository's snapshots and freeing their space, compared with
 // restic, and how it grows with the number of snapshots.
 //
-// A history is made once, from a library of small files. When half of the snapshots are made, a tenth of the files have
-// been edited. So a tenth of the content that was stored first is needed only by the first half of the snapshots. Every
-// round works on a copy of the history at the same path, so that a program's cache fits.
+// A history is made once, from a library of small files. In the first half of the snapshots, a tenth of the files are
+// edited. So only the first half of the snapshots needs the earlier content of these files. Every round works on a copy
+// of the history. The copy is always at the same path, so that the program's cache is valid for it.
 
 import Glibc
 
@@ -15,7 +15,7 @@ struct PruneHistory: Sendable {
     var hasPeers: Bool
 
     var name: String { "\(files) files, \(snapshots) snapshots" }
-    /// One in this many files is edited before each snapshot but the first, other files each time.
+    /// Before each snapshot but the first, one in this many files is edited. These are other files each time.
     var editPeriod: Int { 5 * snapshots }
 }
 

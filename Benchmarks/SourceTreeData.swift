@@ -1,5 +1,5 @@
 // SourceTreeData: four versions of a source tree, each in one tar-like stream. Most changes between versions are in a
-// few folders: files there are edited in hunks, and some are added, deleted or renamed.
+// few folders. There, files are edited in hunks, and some files are added, deleted or renamed.
 
 import SeededNumbers
 
@@ -94,7 +94,8 @@ enum SourceTreeData {
         }
     }
 
-    /// Makes a tar stream, sorted by path: for each file a 512-byte header, then the content padded to 512 bytes.
+    /// Makes a tar stream of the files, sorted by path. Each file has a 512-byte header, and then its content, padded
+    /// to a multiple of 512 bytes.
     private static func archive(_ files: [SourceFile]) -> [UInt8] {
         var stream: [UInt8] = []
         for file in files.sorted(by: { $0.path < $1.path }) {

@@ -3,7 +3,8 @@
 import SeededNumbers
 
 extension SplitMix64 {
-    /// Returns a number in `range`. Small ones are more likely: `u` cubed, like file sizes and the ranks of words.
+    /// Returns a number in `range`. Small numbers are more likely, as with file sizes and the ranks of words: the
+    /// number is proportional to the cube of a uniform number.
     mutating func skewed(in range: Range<Int>) -> Int {
         let unit = Double(next() >> 11) / Double(1 << 53)
         return range.lowerBound + Int(unit * unit * unit * Double(range.count))

@@ -1,5 +1,6 @@
 // GenerateLibrary: writes a planned library to a folder, or changes it to its second state. Both print a hash of every
-// path, size, time and content that they wrote. It shows that two runs, or two machines, measured the same data.
+// path, size, time and content that they wrote. Equal hashes show that two runs, or two machines, measured the same
+// data.
 
 import BakCore
 import CXXHash

@@ -40,7 +40,7 @@ struct LibraryContent {
         _ file: LibraryFile, thumbnailBytes: Int, _ generator: inout SplitMix64
     ) -> [UInt8] {
         let thumbnail = generator.bytes(thumbnailBytes)
-        // About one byte in 256 is followed by a stuffed zero.
+        // A stuffed zero follows about one byte in 256.
         let scan = PictureData.scan(generator.bytes((file.size - thumbnailBytes) / 257 * 256))
         return [0xff, 0xd8] + PictureData.exif(description(file), thumbnail) + scan
     }

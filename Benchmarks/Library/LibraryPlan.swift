@@ -58,7 +58,7 @@ struct LibraryPlan: Sendable {
     let seed: UInt64
     /// The files of the first state, in the order in which they are made.
     let files: [LibraryFile]
-    /// The factor on sizes that gives the files the requested total.
+    /// The factor by which sizes are multiplied, so that the files have the requested total size.
     private let scale: Double
 
     /// The number of months that a library spans, from January 2023.
@@ -66,7 +66,7 @@ struct LibraryPlan: Sendable {
     /// The end of the week of use: 2026-01-08, at noon.
     private static let weekEnd = CaptureTime(month: months, day: 8, second: 43_200).epoch
 
-    /// Plans `count` files, at least 8, with about `bytes` bytes together.
+    /// Plans `count` files, but at least 8, with about `bytes` bytes in total.
     init(kind: Kind, count: Int, bytes: Int, seed: UInt64) {
         self.kind = kind
         self.seed = seed
@@ -196,10 +196,11 @@ extension FileForm {
 }
 
 extension SplitMix64 {
-    /// Returns a size whose logarithm is about normally distributed, kept in `range`.
+    /// Returns a size in `range` whose logarithm is about normally distributed.
     ///
-    /// The sum of twelve uniform numbers is about normal (Irwin and Hall). Repeated squaring computes the exponential
-    /// function, because the result of the mathematical library may differ in the last bit between machines.
+    /// The sum of twelve uniform numbers is about normally distributed (Irwin and Hall). Repeated squaring computes the
+    /// exponential function, because the result of the mathematical library may differ in the last bit between
+    /// machines.
     mutating func logNormal(median: Int, sigma: Double, in range: Range<Int>) -> Int {
         let normal = (0..<12).reduce(-6) { sum, _ in sum + Double(next() >> 11) / 0x1p53 }
         let factor = (0..<12).reduce(1 + sigma * normal / 4096) { power, _ in power * power }

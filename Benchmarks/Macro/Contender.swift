@@ -42,14 +42,15 @@ struct Contender: Sendable {
     var name: String
     /// The version that the program reports.
     var version: String
-    /// True for another backup program to compare with. It takes part in fewer rounds.
+    /// True for another backup program, with which bakstore is compared. It takes part in fewer rounds.
     var isPeer = false
     /// Returns the commands for an operation; nil if the program does not have it.
     var steps: @Sendable (Operation, Place) -> [Step]?
 }
 
 extension Contender {
-    /// The machine's own limits: copying and listing the same files, and starting a program.
+    /// The yardstick: the times that the machine needs at least, to copy and list the same files and to start a
+    /// program.
     static let yardstick = Contender(name: "yardstick", version: "cp -a + sync, find -printf, true") {
         operation, place in
         switch operation {
@@ -57,15 +58,15 @@ extension Contender {
             [Step(command: Command("cp", "-a", place.source, place.target)), durable(place.target)]
         case .unchanged, .week: [Step(command: Command("find", place.source, "-printf", "%p %s %T@\n"))]
         case .list: [Step(command: Command("true"))]
-        // These are compared with the copy of the same round.
+        // These operations are compared with the yardstick's copy in the same round.
         case .reread, .restore, .check: nil
         }
     }
 
-    /// Returns `sync` of one file system, which does not wait for other file systems.
+    /// Returns a `sync` of the file system of `path`. It does not wait for other file systems.
     private static func durable(_ path: String) -> Step { Step(command: Command("sync", "-f", path)) }
 
-    /// Makes bakstore, with a repository that is encrypted with the cipher of `--encryption auto` if `isEncrypted`.
+    /// Makes bakstore. With `isEncrypted`, its repository is encrypted with the cipher of `--encryption auto`.
     static func bakstore(_ program: String, isEncrypted: Bool = false, log: String) -> Contender? {
         guard let version = Command(program, "version").firstLine(log: log) else { return nil }
         return Contender(name: isEncrypted ? "encrypted" : "bakstore", version: version) { operation, place in

@@ -73,8 +73,8 @@ extension Subcommand {
     }
 }
 
-/// Measures the libraries of a scale, the media library first, because it leaves few files behind. It makes a folder in
-/// `scratch` and removes it unless `keeps`.
+/// Measures the libraries of a scale. The media library is first, because it leaves few files behind. Makes a folder in
+/// `scratch`, and removes the folder at the end unless `keeps` is true.
 func runMacro(
     _ scale: MacroScale, only kind: LibraryPlan.Kind? = nil, bakstore: String, generator: String,
     scratch: String, comparesPeers: Bool, encrypts: Bool = false, keeps: Bool = false

@@ -37,7 +37,7 @@ struct MacroReport {
 
     private var programs: [Contender] { contenders.filter { $0.name != "yardstick" } }
 
-    /// Times and ratios, then memory and sizes, as Markdown.
+    /// The report in Markdown: times and ratios, then memory and sizes.
     var text: String {
         let versions = programs.map { "\($0.name): \($0.version)" }.joined(separator: "; ")
         let libraries = results.map {

@@ -1,9 +1,10 @@
 // MacroRun: runs whole programs on a whole library, in turns.
 //
 // A round gives every contender its own folder and goes through the operations. In each operation the contenders take
-// turns; every round begins with another one. Round 0 warms up the disk and the page cache and does not count. Then the
-// library changes to its second state, and every program backs that up as well. A ratio compares measurements of the
-// same round. In each round, threads that only read and write the same bytes also show what the machine can do at best.
+// turns, and each round begins with another contender. Round 0 warms up the disk and the page cache and does not count.
+// Then the library changes to its second state, and every program backs up that state, too. A ratio compares
+// measurements of the same round. In each round, threads that only read and write the same bytes also show what the
+// machine can do at best.
 //
 // Before every measurement the machine's memory is warmed, so that what ran before does not matter
 // (MachineMemory.swift). All files are in the page cache, so this measures the programs and not how fast the disk
@@ -75,7 +76,7 @@ struct MacroResult: Sendable {
 struct MacroRun {
     let library: LibraryDescription
     let contenders: [Contender]
-    /// The number of rounds that count: for all contenders, and for peers.
+    /// The number of rounds that count; and the number in which peers take part.
     let rounds: Int
     let peerRounds: Int
     /// A folder that does not exist yet. The run makes it and leaves it behind.

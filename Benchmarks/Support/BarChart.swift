@@ -1,5 +1,5 @@
 // BarChart: draws ratios as SVG, as horizontal bars in groups on a logarithmic axis. Bars begin at 1. A bar to the left
-// means faster than the yardstick, a bar to the right slower.
+// means that the contender is faster than the yardstick. A bar to the right means that it is slower.
 
 import Glibc
 
@@ -26,7 +26,7 @@ struct BarChart: Sendable {
     private static let groupGap = 12.0
     private static let font = "font-family=\"DejaVu Sans, sans-serif\""
 
-    /// The powers of ten around all values and the yardstick's 1.
+    /// The powers of ten between which all values and the yardstick's 1 lie.
     private var axis: ClosedRange<Int> {
         let values = groups.flatMap { $0.values.compactMap { $0 } + [$0.goal].compactMap { $0 } }
             .filter { $0 > 0 }

@@ -8,7 +8,7 @@ import Glibc
 
 /// A program to run.
 struct Command: Sendable {
-    /// The program, which is searched on PATH, and its arguments.
+    /// The program, which is looked up on PATH, and its arguments.
     var words: [String]
     /// Variables that are set in addition to those of this process.
     var variables: [String: String] = [:]
@@ -41,8 +41,8 @@ struct Command: Sendable {
         self.folder = folder
     }
 
-    /// Runs the program. The file `log` receives its standard error, which is shown if it fails. It also receives its
-    /// standard output if `keepsOutput`; otherwise the output is discarded.
+    /// Runs the program. The file `log` receives the program's standard error. If the program fails, this text is
+    /// shown. With `keepsOutput`, `log` also receives the standard output; otherwise that output is discarded.
     func run(log: String, keepsOutput: Bool = false) throws -> Cost {
         var usage = rusage()
         let start = Stopwatch.now()

@@ -15,7 +15,7 @@ struct FileFailure: Error, CustomStringConvertible {
 enum Files {
     static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
-    /// Makes a folder and those above it.
+    /// Makes a folder, and the folders above it if they are missing.
     static func makeFolder(_ path: String) throws {
         if mkdir(path, 0o755) == 0 || errno == EEXIST { return }
         guard errno == ENOENT, let slash = path.lastIndex(of: "/"), slash > path.startIndex else {
@@ -25,8 +25,8 @@ enum Files {
         try makeFolder(path)
     }
 
-    /// Writes a file with a modification time in seconds since the epoch. It replaces an existing file as applications
-    /// do: it writes another name first.
+    /// Writes a file with a modification time in seconds since the epoch. Replaces an existing file as applications do:
+    /// writes the content under another name first, and then renames that file.
     static func write(_ path: String, _ bytes: [UInt8], modified: Int) throws {
         let name = exists(path) ? path + ".new" : path
         try write(name, bytes)

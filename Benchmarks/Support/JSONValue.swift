@@ -10,7 +10,7 @@ indirect enum JSONValue: Sendable {
     case array([JSONValue])
     case object([(String, JSONValue)])
 
-    /// Returns the value as text, with one member or element a line.
+    /// Returns the value as text, with a line for each member or element.
     func text(indent: Int = 0) -> String {
         let inner = String(repeating: "  ", count: indent + 1)
         let outer = String(repeating: "  ", count: indent)

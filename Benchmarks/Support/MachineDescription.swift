@@ -1,4 +1,4 @@
-// MachineDescription: the machine that a result was measured on. A figure means nothing without it.
+// MachineDescription: the machine on which a result was measured. Without the machine, a figure means nothing.
 
 import Glibc
 
@@ -11,7 +11,7 @@ struct MachineDescription: Sendable {
     var kernel: String
     /// The type of the file system that the benchmark writes to.
     var fileSystem: String
-    /// The load average just before the run. More than a few tenths distorts the results.
+    /// The load average just before the run. A load of more than a few tenths distorts the results.
     var load: Double
 
     /// Describes this machine and the file system of `folder`.

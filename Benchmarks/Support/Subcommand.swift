@@ -4,16 +4,16 @@ import BakCore
 
 /// An entry of the table in Benchmark.swift.
 struct Subcommand: Sendable {
-    /// The word that selects it.
+    /// The word that selects the subcommand.
     var name: String
-    /// Its arguments, as the usage shows them after the name.
+    /// The arguments, as the usage shows them after the name.
     var arguments: String
-    /// Its purpose and the meaning of its options, one line each.
+    /// The subcommand's purpose and the meaning of each option, a line for each.
     var explanation: [String]
-    /// Runs it. Throws `UsageError` for arguments that it cannot use.
+    /// Runs the subcommand. Throws `UsageError` for arguments that the subcommand cannot use.
     var run: @Sendable (inout Arguments) throws -> Void
 
-    /// Its part of the usage.
+    /// The subcommand's part of the usage.
     var usage: String {
         (["  \(name) \(arguments)"] + explanation.map { "      \($0)" }).joined(separator: "\n")
     }
@@ -24,7 +24,8 @@ struct UsageError: Error {
     var message: String
 }
 
-/// The words after a subcommand. Each call removes the option that it returns; `expectEnd` rejects the rest.
+/// The words after a subcommand. Each call removes the option that it returns. `expectEnd` rejects all words that are
+/// left.
 struct Arguments {
     private var words: [String]
 
