@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Says of each line of the files that are named what docs/json.md does not know about it: json-members.py FILE..."""
+"""Reports everything in each line of the files that docs/json.md does not describe: json-members.py FILE..."""
 import json
 import pathlib
 import re
@@ -20,7 +20,7 @@ def tables():
 
 
 def is_of(value, kind, shapes):
-    """What is wrong with a value that should be of a kind; None if nothing is."""
+    """Returns what is wrong with a value that should have a kind; None if nothing is."""
     if kind in ('string', 'path'):
         right = isinstance(value, str)
     elif kind == 'time':
@@ -92,9 +92,10 @@ def main():
             try:
                 value = json.loads(line)
             except ValueError:
-                # That lines are JSON is checked where it is meant to be so: other programs may write between them.
+                # Other programs may write lines in between, so a line that is not JSON is skipped here. Other checks
+                # ensure that lines are JSON.
                 continue
-            # What `cat` prints is no message.
+            # The output of `cat` is not a message.
             if not isinstance(value, dict) or 'message_type' not in value:
                 continue
             fault = complaint({key: value[key] for key in value if key != 'message_type'}, value['message_type'], shapes)

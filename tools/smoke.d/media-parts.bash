@@ -1,8 +1,8 @@
-# What 55-real-media tries on a medium, `medium`, with the files in $SMOKE_FILES: three parts, each in a new folder of
-# it, `at`.
+# The tests of 55-real-media for the medium `medium`, with the files in $SMOKE_FILES. There are three parts, each in a
+# new folder `at` on the medium.
 #
-# Always holds: nothing here asks for a medium's name. What is expected follows from what the C library's tools can
-# do there; where a medium cannot do something, the check says what must come instead.
+# No test looks at the name of a medium. Standard tools find out what the medium can do, and the tests expect the
+# same of bakstore. If a medium cannot do something, the check says what must happen instead.
 rounds=${BAKSTORE_MEDIA_ROUNDS:-1}
 
 # --- As the place of the repository ---
@@ -55,7 +55,7 @@ as_repository() {
     rm -rf source pruned
 }
 
-# change_photos FOLDER: what a person does between two backups.
+# change_photos FOLDER: makes the changes that a user makes between two backups.
 change_photos() {
     noise edited 4321 | dd of=edited bs=1000 seek=10 status=none
     tail -c +14322 "$1/Album A/IMG_3.jpg" >>edited
@@ -66,7 +66,7 @@ change_photos() {
     mv "$1/film.mp4" "$1/deep/film.mp4"
 }
 
-# is_killed NUMBER: a backup is killed half-way; the medium stays.
+# is_killed NUMBER: a backup is killed in the middle. The medium stays connected.
 is_killed() {
     cp -a "$SMOKE_FILES/big" big
     echo "$1" >big/file-aa
@@ -83,7 +83,7 @@ is_killed() {
     rm -rf whole big
 }
 
-# is_torn_off NUMBER: the medium goes away in the middle of a backup.
+# is_torn_off NUMBER: the medium is unplugged in the middle of a backup.
 is_torn_off() {
     cp -a "$SMOKE_FILES/more" more
     echo "$1" >more/file-aa
@@ -105,7 +105,7 @@ is_torn_off() {
     rm -rf whole more first
 }
 
-# has_two_at_once: two backups and a prune beside them.
+# has_two_at_once: two backups and a prune run at the same time.
 has_two_at_once() {
     local processes=() process name codes=""
     for name in one two; do
@@ -125,7 +125,7 @@ has_two_at_once() {
         codes+=" $status"
     done
     command_line="prune beside two backups"
-    # A medium without an exclusive name may keep a prune from running beside backups, with a reason.
+    # On a medium that cannot refuse taken names, the prune may refuse to run beside backups.
     if [[ $codes =~ ^(0|1)\ 0\ 0$ ]]; then pass "two backups beside a prune"; else
         fail "two backups beside a prune end with $codes: $(cat one.errors two.errors)"
     fi
@@ -146,7 +146,7 @@ as_source() {
     export BAKSTORE_REPOSITORY=$work/source-repo
     cp -r "$SMOKE_FILES/photos" "$photos"
     find "$photos" -print0 | dated '2021-06-05 10:20:31'
-    # The times of early cameras, of clocks never set, and of the far future.
+    # Times of early cameras, of clocks that were never set, and of the far future.
     for time in '1979-12-31 23:00:00' '1980-01-01 00:00:00' '1999-12-31 23:59:59' '2037-01-01 00:00:01'; do
         echo "$time" >"$photos/from ${time%%-*}"
         printf '%s\0' "$photos/from ${time%%-*}" | dated "$time"
@@ -166,12 +166,12 @@ as_source() {
     rm -rf "$BAKSTORE_REPOSITORY"
 }
 
-# is_as_now WHAT: the last snapshot must be what the medium has now, restored to another disk.
+# is_as_now WHAT: the last snapshot, restored to another disk, must equal the medium's present files.
 is_as_now() {
     local wanted=0
     rm -rf back
     contents "$photos" >now.contents
-    # The disk that it goes to takes no such name; that must be said.
+    # The name is too long for the other disk. The restore must say so.
     [[ ! $long ]] || wanted=3
     expect "$wanted" "$1: it is restored to another disk" restore "latest:$photos" -t back -v --json
     contents back >back.contents
@@ -188,15 +188,16 @@ is_as_now() {
     fi
 }
 
-# is_changed: the second backup, after the medium was unplugged: numbers are others, the files are not.
+# is_changed: the second backup. The medium was unplugged, so inode numbers have changed, but the files have not.
 is_changed() {
     local files
     files=$(find "$photos" -type f | wc -l)
     check "source: replugged" replug "$medium"
     expect 0 "source: nothing has changed" backup "$photos" --json
     check "source: nothing is stored again" test "$(field data_added)" -lt 10000
-    # Where numbers are given out anew a file is read after each new mount, unless one says that they mean nothing.
-    # Where the time of a change is told, the files are too young for their times to be believed.
+    # If a medium gives new inode numbers at each mount, the backup reads its files again, unless --ignore-inode says
+    # that the numbers have no meaning. If a medium has a real ctime, the files are too new for their times to be
+    # trusted.
     check "source: replugged" replug "$medium"
     expect 0 "source: nothing has changed, and numbers mean nothing" backup "$photos" --ignore-inode --json
     if [[ $(stat -c %Z "$photos/film.mp4") == "$(stat -c %Y "$photos/film.mp4")" ]]; then
@@ -212,8 +213,8 @@ is_changed() {
     is_as_now "source: after changes"
 }
 
-# is_edited_at_once: an edit that keeps the size, in the same step of the medium's clock as the backup; once through a
-# write, once through memory that stays mapped.
+# is_edited_at_once: a file is edited in the same step of the medium's clock as the backup, and keeps its size. Once the
+# edit is a write, and once it goes through a memory map that stays open.
 is_edited_at_once() {
     local round
     for round in 1 2 3; do
@@ -251,7 +252,7 @@ with open(sys.argv[1], "r+b") as file, mmap.mmap(file.fileno(), 0) as memory:
     rm -f go done "$photos/mapped"
 }
 
-# has_reused_numbers: a folder is deleted and another made, whose files have the same names, sizes and times.
+# has_reused_numbers: a folder is deleted, and another one is made. Its files have the same names, sizes and times.
 has_reused_numbers() {
     local name
     mkdir "$photos/Summer"
@@ -274,7 +275,7 @@ has_reused_numbers() {
 # --- As the place of what is restored ---
 
 as_target() {
-    # A medium that refuses a mode, as fusefat does, is told of at the end of each restore.
+    # If a medium refuses modes, as fusefat does, each restore says so at its end.
     local whole=3
     ! can_take_modes "$at" || whole=0
     export BAKSTORE_REPOSITORY=$work/target-repo
@@ -288,7 +289,7 @@ as_target() {
     rm -rf odd "$BAKSTORE_REPOSITORY"
 }
 
-# make_odd FOLDER: entries of which every medium refuses some.
+# make_odd FOLDER: makes entries such that every medium refuses some of them.
 make_odd() {
     local name
     mkdir -p "$1"/{plain,names,kinds,marked,times}
@@ -321,10 +322,11 @@ make_odd() {
     done
 }
 
-# takes_odd_entries: what the medium can have is there; the rest is named; a second run finds nothing to do.
+# takes_odd_entries: every entry that the medium can have must be restored, and every other entry must be named. A
+# second restore must have nothing to do.
 takes_odd_entries() {
     local path lost restore=(restore "latest:$work/odd" -t "$at/odd")
-    # The latest snapshot is that of the large files.
+    # The latest snapshot has the large files, so the one before it is restored.
     restore[1]="latest~1:$work/odd"
     expect "0|3" "target: all kinds of entries are restored" "${restore[@]}" -v --json
     cat output errors >odd.said
@@ -336,15 +338,15 @@ takes_odd_entries() {
     check "target: nothing is written twice ($(field files_restored) files were)" test "$(field files_restored)" = 0
     check "target: an item that is missing makes it 3 again" test "$status" = "$((missing ? 3 : 0))"
     check "target: replugged" replug "$medium"
-    # rclone shows a line break in a name as another character from then on.
+    # After a new mount, rclone shows a line break in a name as another character.
     lost=$(while IFS= read -r -d '' path; do [[ -e $at/odd/$path ]] || echo lost; done <there | wc -l)
     expect "0|3" "target: once more, after a replug" "${restore[@]}" --overwrite if-changed --json
     check "target: nothing is written then ($(field files_restored) files were)" test "$(field files_restored)" = "$lost"
     has_no_halves "$at/odd"
 }
 
-# answers_for_each SOURCE TARGET SAID: each entry is as it was, or it is one that the medium cannot have, and is named
-# in what was said. The number of those goes to `missing`.
+# answers_for_each SOURCE TARGET SAID: each entry must be restored correctly, or the medium cannot have it and the
+# output in the file SAID names it. The number of entries that are not restored goes to `missing`.
 answers_for_each() {
     local path excuse
     missing=0
@@ -362,19 +364,20 @@ answers_for_each() {
         fi
     done < <(cd "$1" && find . ! -type d -printf '%P\0' | sort -z)
 }
-# note_items FOLDER: the items of the errors in JSON on standard input, as `named`, by their path in FOLDER.
+# note_items FOLDER: reads the errors in JSON from standard input, and stores the items that they name in `named`, by
+# their paths in FOLDER.
 note_items() {
     local path
     named=()
     perl -MJSON::PP -MMIME::Base64 -MEncode -ne 'my $line = eval { JSON::PP->new->utf8->decode($_) } or next;
         next unless $line->{message_type} eq "error" && defined $line->{item};
         print $line->{item_base64} ? decode_base64($line->{item_base64}) : encode("UTF-8", $line->{item}), "\0"' >items
-    # What is restored is a folder of the snapshot; some lines name the path in it.
+    # The restore is of a folder in the snapshot. Some errors name the path in the snapshot.
     while IFS= read -r -d '' path; do named[/${path#"$1"/}]=yes; done <items
 }
 declare -A named=()
 
-# is_alike SOURCE TARGET: type and content.
+# is_alike SOURCE TARGET: true if both have the same type and content.
 is_alike() {
     if [[ -L $1 ]]; then
         [[ -L $2 && $(readlink "$1") == "$(readlink "$2")" ]]
@@ -384,7 +387,7 @@ is_alike() {
         [[ -f $2 && ! -L $2 ]] && cmp -s "$1" "$2"
     fi
 }
-# excuse FOLDER PATH: why the medium cannot have it; nothing when it can.
+# excuse FOLDER PATH: prints why the medium cannot have the entry; nothing if it can.
 excuse() {
     if [[ -L $1/$2 && $(readlink "$1/$2") == /* ]]; then
         can_far_symlink "$at" || echo "no symbolic links that lead out of it"
@@ -401,7 +404,7 @@ excuse() {
     fi
 }
 
-# keeps_marks: modes, owners, attributes, second names and times, where the medium has them.
+# keeps_marks: checks modes, owners, attributes, hard links and times, if the medium has them.
 keeps_marks() {
     local name want got
     if can_mode "$at"; then
@@ -419,7 +422,7 @@ keeps_marks() {
     if can_link "$at"; then
         check "target: two names of one file" test "$at/odd/kinds/one" -ef "$at/odd/kinds/two"
     fi
-    # FAT counts in steps of two seconds.
+    # FAT stores times in steps of two seconds.
     for name in times/1999 times/2020 times/2037 plain/large.jpg names; do
         want=$(stat -c %Y "odd/$name")
         got=$(stat -c %Y "$at/odd/$name" 2>/dev/null || echo 0)
@@ -427,12 +430,12 @@ keeps_marks() {
     done
 }
 
-# has_no_halves FOLDER: nothing of a temporary's name is left.
+# has_no_halves FOLDER: no temporary may be left.
 has_no_halves() {
     check "target: no temporary is left" test -z "$(find "$1" -name '.bakstore-*' -print -quit)"
 }
 
-# is_killed_restoring: a restore is killed half-way and run again, in each way to treat what is there.
+# is_killed_restoring: a restore is killed in the middle and run again, with each mode of --overwrite.
 is_killed_restoring() {
     local mode round
     for mode in if-changed if-newer never; do
@@ -454,10 +457,10 @@ is_killed_restoring() {
 }
 has_files() { [[ $(find "$1" -type f -size +1k -print -quit 2>/dev/null) ]]; }
 
-# is_full: a target with room for a third of what comes.
+# is_full: the target has space for a third of the files.
 is_full() {
     local name room
-    # A far disk is filled by another of its users: what a network mount makes of ENOSPC may take minutes.
+    # A disk on a server is filled on the server, because a network mount may take minutes to report ENOSPC.
     room=$at
     is_image "$medium" || room=$work/far/$medium
     noise room 4000000 >"$room/room"

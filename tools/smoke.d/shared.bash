@@ -1,8 +1,8 @@
-# What the end-to-end scripts share. A script sources this file first; it is then in a temporary folder of its own,
-# which goes when it ends, and nothing of the user's own set-up is seen or touched.
+# Shared parts of the end-to-end scripts. A script sources this file first. It then runs in a temporary folder of its
+# own, which is removed at its end. It does not read or change the user's settings.
 #
-# A check that fails is told of and counted, and the script goes on; it ends with exit code 1 then.
-# Beside the C library's tools the scripts use perl, which is there because git needs it, and python3.
+# If a check fails, the script reports and counts it, continues, and ends with exit code 1. Besides standard tools, the
+# scripts use python3, and perl, which git installs.
 set -euo pipefail
 
 tools=$(dirname -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")")
@@ -15,7 +15,7 @@ mounted=()
 checks=0
 failures=0
 trap finish EXIT
-# Other users must get in: some scripts run bakstore as one who may not write.
+# Other users need access, because some scripts run bakstore as a user without write permission.
 chmod 755 "$work"
 cd -- "$work"
 umask 022
@@ -38,7 +38,7 @@ finish() {
 
 # --- Checks ---
 
-# pass WHAT, fail WHAT: notes a check's outcome.
+# pass WHAT, fail WHAT: note the outcome of a check.
 pass() {
     checks=$((checks + 1))
     [[ ! ${SMOKE_VERBOSE:-} ]] || printf '    %s\n' "$1"
@@ -53,7 +53,7 @@ fail() {
     for file in output errors; do [[ ! -e $file ]] || head -n 8 -- "$file" | cut -c1-300 | sed "s/^/    $file: /" >&2; done
 }
 
-# skip WHAT WHY: says that something cannot be tried here.
+# skip WHAT WHY: reports that something cannot be tested here.
 skip() { printf 'smoke: %s: skipped: %s: %s\n' "$script" "$1" "$2"; }
 
 # check WHAT COMMAND...: the command must succeed.
@@ -63,8 +63,8 @@ check() {
     if "$@"; then pass "$what"; else fail "$what"; fi
 }
 
-# run ARGUMENT...: bakstore, its exit code in `status` and its words in the files `output` and `errors`. With --json
-# what it says has to be as docs/json.md describes it.
+# run ARGUMENT...: runs bakstore. Its exit code goes to `status`, and its output to the files `output` and `errors`.
+# With --json, the output must match docs/json.md.
 run() {
     command_line="bakstore $*"
     status=0
@@ -72,7 +72,7 @@ run() {
     [[ " $* " != *" --json "* ]] || "$tools/smoke.d/json-members.py" output errors || fail "its JSON is as docs/json.md describes it"
 }
 
-# expect CODE WHAT ARGUMENT...: runs bakstore, which must end with CODE, or one of them: `0|4`.
+# expect CODE WHAT ARGUMENT...: runs bakstore, which must end with CODE. CODE may list several codes, such as `0|4`.
 expect() {
     local code=$1 what=$2
     shift 2
@@ -80,7 +80,8 @@ expect() {
     expect_status "$code" "$what"
 }
 
-# expect_status CODE WHAT: what every end must be like: that code, and a reason in one line when it failed.
+# expect_status CODE WHAT: checks the end of a run. It must have that exit code, and after a failure one line must say
+# why.
 expect_status() {
     if [[ ! $status =~ ^($1)$ ]]; then
         fail "$2: it should end with $1"
@@ -93,8 +94,8 @@ expect_status() {
     fi
 }
 
-# settle FOLDER: gives what was changed within the last minute an older time, and waits for the clock's next tick. What
-# a backup reads sooner after a change the next backup reads again.
+# settle FOLDER: gives recently changed files an older time, and waits for the clock's next tick. Otherwise the next
+# backup would read these files again, because their times are too new to be trusted.
 settle() {
     find "$1" -newermt '-1 minute' -exec touch -h -d '-2 minutes' {} +
     sleep 0.1
@@ -105,16 +106,16 @@ is_one_line_of_error() {
         tail -n 1 errors | grep -qE '^(bakstore: .|\{"message_type":"exit_error",)'
 }
 
-# begin ARGUMENT...: starts bakstore, as `running`, and returns as soon as it hears signals. Bash starts what runs
-# beside it with SIGINT ignored: one that comes before the program has asked for it would be lost.
+# begin ARGUMENT...: starts bakstore in the background with its process number in `running`. Returns as soon as bakstore
+# handles signals. Bash starts background processes with SIGINT ignored, so an earlier signal would be lost.
 begin() {
     command_line="bakstore $*"
     "$program" "$@" >output 2>errors </dev/null &
     running=$!
     until [[ ! -e /proc/$running/exe ]] || { [[ /proc/$running/exe -ef $program ]] && hears_signals; }; do :; done
 }
-# hears_signals: whether what runs has a handler of SIGTERM, the last one that bakstore installs; a copy of bash, which
-# it is at first, has one as well.
+# hears_signals: true if the running process has a handler for SIGTERM, which bakstore installs last. At first, the
+# process is a copy of bash, which has such a handler, too.
 hears_signals() {
     local name value
     while read -r name value; do
@@ -124,12 +125,12 @@ hears_signals() {
     done 2>/dev/null <"/proc/$running/status"
     return 1
 }
-# until_done COMMAND...: waits for the command to succeed, or for the end of what runs.
+# until_done COMMAND...: waits until the command succeeds or the running process ends.
 until_done() { until "$@"; do kill -0 "$running" 2>/dev/null || return 0; done; }
-# has_stored REPOSITORY: whether a backup has written a pack, of which 1 MiB is the smallest.
+# has_stored REPOSITORY: true if a backup has written much of a pack. The smallest pack size is 1 MiB.
 has_stored() { [[ $(find "$1/tmp" -size +500k 2>/dev/null) ]]; }
-# signal SIGNAL...: sends them to what runs, if it still does. After STOP it stands still: the system only asks the
-# threads to stop, and what one of them still did would belong to neither side of the moment.
+# signal SIGNAL...: sends the signals to the running process, if it has not ended. After STOP, waits until all threads
+# have stopped, because the system only asks them to stop. A thread that still works would blur the moment of the stop.
 signal() {
     local name
     for name in "$@"; do
@@ -137,35 +138,36 @@ signal() {
         [[ $name != STOP ]] || until stands_still; do :; done
     done
 }
-# stands_still: whether every thread of what runs has stopped, or ended.
+# stands_still: true if every thread of the running process has stopped or ended.
 stands_still() {
     local state
     for state in $(cat "/proc/$running/task/"*/stat 2>/dev/null | sed 's/.*) \(.\) .*/\1/'); do
         [[ $state == [TtZX] ]] || return 1
     done
 }
-# stop SIGNAL...: sends them while it stands still, so that it cannot be over before the last of them.
+# stop SIGNAL...: sends the signals while the running process is stopped, so that it cannot end before the last of them.
+# Then waits for its end.
 stop() {
     signal STOP "$@" CONT
     ended
 }
-# ended: waits for its end; its exit code in `status`.
+# ended: waits for the end of the running process. Its exit code goes to `status`.
 ended() {
     status=0
     wait "$running" 2>/dev/null || status=$?
 }
 
-# says PATTERN, is_silent_about PATTERN: what the last run must, or must not, have printed.
+# says PATTERN, is_silent_about PATTERN: the output of the last run must, or must not, match the pattern.
 says() { if grep -qE -- "$1" output errors; then pass "it says '$1'"; else fail "it should say '$1'"; fi; }
 is_silent_about() { if grep -qE -- "$1" output errors; then fail "it should not say '$1'"; else pass "it does not say '$1'"; fi; }
 
-# field NAME: a member of the last JSON object on standard output.
+# field NAME: prints a member of the last JSON object on standard output.
 field() {
     perl -MJSON::PP -e 'my $last; while (<STDIN>) { $last = $_ }
         print JSON::PP->new->utf8->decode($last)->{$ARGV[0]} // ""' "$1" <output
 }
 
-# are_objects FILE: each line is one JSON object, in UTF-8.
+# are_objects FILE: each line must be one JSON object, in UTF-8.
 are_objects() {
     perl -MJSON::PP -e 'my $json = JSON::PP->new->utf8;
         while (<STDIN>) {
@@ -176,23 +178,23 @@ are_objects() {
 }
 # --- Files ---
 
-# noise SEED BYTES: bytes that do not compress, the same each time.
+# noise SEED BYTES: prints bytes that do not compress. The seed determines them.
 noise() {
     perl -MDigest::SHA=sha512 -e 'my ($seed, $left) = @ARGV;
         for (my $i = 0; $left > 0; $i++, $left -= 64) { print substr sha512("$seed $i"), 0, $left }' "$1" "$2"
 }
 
-# text SEED BYTES: bytes that compress to about half.
+# text SEED BYTES: prints bytes that compress to about half.
 text() { noise "$1" $((($2 + 1) / 2)) | perl -e 'local $/; print substr unpack("H*", <STDIN>), 0, $ARGV[0]' "$2"; }
 
-# flip FILE OFFSET: changes a bit of the byte there; a negative offset counts from the end.
+# flip FILE OFFSET: changes a bit of the byte at the offset. A negative offset counts from the end.
 flip() {
     perl -e 'my ($file, $at) = @ARGV; open my $f, "+<", $file or die; $at += -s $f if $at < 0;
         seek $f, $at, 0; read $f, my $byte, 1 or die; seek $f, $at, 0; print $f chr(ord($byte) ^ 16)' "$1" "$2"
 }
 
-# catalogue FOLDER: all that a restore must bring back of a folder, as text: names, types, modes, owners, times to
-# the nanosecond, sizes, link targets, which names are one file, contents, attributes and ACLs.
+# catalogue FOLDER: prints everything that a restore must bring back of a folder: names, types, modes, owners, times to
+# the nanosecond, sizes, link targets, hard links, contents, attributes and ACLs.
 catalogue() (
     cd -- "$1"
     find . \( -type d -printf '%P\t%y %m %U %G %T@\0' \) -o -printf '%P\t%y %m %U %G %T@ %s %n %l\0' | sort -z
@@ -205,7 +207,7 @@ catalogue() (
     find . -print0 | sort -z | xargs -0 -r getfattr -h -d -m '^(user|trusted)\.|^system\.posix_acl|^security\.capability' -e hex --
 )
 
-# same_tree WHAT CATALOGUE FOLDER: the folder must be as the catalogue, a file, says.
+# same_tree WHAT CATALOGUE FOLDER: the folder must match the file CATALOGUE.
 same_tree() {
     catalogue "$3" >found.catalogue
     if cmp -s -- "$2" found.catalogue; then
@@ -216,7 +218,7 @@ same_tree() {
     fi
 }
 
-# obstruct KIND PATH: puts something that is no file where there is nothing.
+# obstruct KIND PATH: puts an item that is not a file at a free path.
 obstruct() {
     mkdir -p -- "${2%/*}"
     case $1 in
@@ -229,5 +231,5 @@ obstruct() {
 }
 obstructions=(folder "full folder" link pipe socket)
 
-# bytes_in FOLDER: the sizes of its files together.
+# bytes_in FOLDER: prints the total size of the folder's files.
 bytes_in() { find "$1" -type f -printf '%s\n' | awk '{ sum += $1 } END { print sum + 0 }'; }
