@@ -382,7 +382,7 @@ def try_states(recording, states, folder, results):
             try:
                 go_on(bench, promise.copy(), random.Random(seed))
                 results.put(None)
-            except Exception as failure:  # Whatever it is, somebody waits for the result.
+            except Exception as failure:  # The parent waits for a result, whatever the failure is.
                 results.put(f'{recording.story.name}, {name}, state {seed}: {failure!r}')
                 return
 

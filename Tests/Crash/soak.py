@@ -264,7 +264,7 @@ class Soak:
     def guard(self, job, *arguments):
         try:
             job(*arguments)
-        except Exception as error:  # A thread that ends must not pass for one that found nothing.
+        except Exception as error:  # Otherwise a failed thread would look like a successful one.
             self.fail(f'{job.__name__}: {error!r}')
 
     def look(self):

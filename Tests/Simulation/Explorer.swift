@@ -305,7 +305,8 @@ final class Explorer {
         return next
     }
 
-    /// Determines the operation that an actor does next. If its process has ended, goes on to its next process.
+    /// Determines the operation that an actor does next. If the actor's process has ended, continues with the actor's
+    /// next process.
     private func conclude(_ place: inout ProcessTrees.Node, _ image: StoreImage, _ actor: Int) throws {
         while place >= 0, trees.operation(place) == nil {
             let ended = place

@@ -1,6 +1,6 @@
 // Oracle: what must hold of a store at every moment. The code that a restore uses checks it. Every committed snapshot
-// that is not forgotten has its files. They are found through a trusted index that is read anew. That index names no
-// missing pack.
+// that is not forgotten has its files. They are found through the trusted index, which the check reads again. That
+// index names no missing pack.
 
 import BakCodec
 import BakCore

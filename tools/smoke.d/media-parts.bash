@@ -5,7 +5,7 @@
 # same of bakstore. If a medium cannot do something, the check says what must happen instead.
 rounds=${BAKSTORE_MEDIA_ROUNDS:-1}
 
-# --- As the place of the repository ---
+# --- The medium holds the repository ---
 
 as_repository() {
     local number first durable=yes
@@ -138,7 +138,7 @@ has_two_at_once() {
     rm -rf one two back-one back-two
 }
 
-# --- As the place of the files ---
+# --- The medium holds the source ---
 
 as_source() {
     local photos long time
@@ -272,7 +272,7 @@ has_reused_numbers() {
     done
 }
 
-# --- As the place of what is restored ---
+# --- The medium is a restore's target ---
 
 as_target() {
     # If a medium refuses modes, as fusefat does, each restore says so at its end.

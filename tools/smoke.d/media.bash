@@ -3,7 +3,7 @@
 # all its mounts and processes end with it, even if it is killed.
 #
 # The checks of a script know only the `place` of a medium and the results of the functions `can_...`. These functions
-# try what the medium can do with the C library's tools. They do not look at its name.
+# use standard tools to try what the medium can do. They do not look at its name.
 
 # All media, in the order in which they are tried.
 all_media=(exfat-fuse fusefat ntfs-3g vfat exfat ext4 xfs btrfs sshfs sshfs-nolink sshfs-old rclone rclone-cached)

@@ -65,7 +65,8 @@ import Testing
         func run(_ words: [String]) -> (code: ExitCode, output: String, error: String) {
             home.run(words: words + ["-q"])
         }
-        // Before the first backup, a filter that matches nothing is no error, because a timer may already run prunes.
+        // Before the first backup, a filter that matches nothing is not an error, because a timer may already run
+        // prunes.
         for command in commands { #expect(run(command + ["--device", "phnoe"]).code == .done, "\(command)") }
         back("~/photos", at: ["2025-01-01", "2025-01-02"], "--device", "phone", "--tag", "keep")
         for command in commands {
