@@ -37,8 +37,8 @@ class Sources:
 
 
 class Bench:
-    """The program and the folder `state`, which has the repositories and the cache. `media` is the way in which the
-    medium lets the store refuse taken names: links, claims or locks."""
+    """The program, and the folder `state` with the repositories and the cache. `media` says which kind of medium is
+    imitated: one with links, one that needs claims, or one that needs locks."""
 
     def __init__(self, program, watch, folder, sources, workers=8, media='links'):
         self.media = media
@@ -154,8 +154,8 @@ class Promise:
         # Snapshots that were reported forgotten; and snapshots that a running command may have forgotten.
         self.gone = set()
         self.loose = set()
-        # The generation in each repository whose snapshot a running command replaces. Some snapshot must have it, under
-        # the old or the new id.
+        # For each repository, the generation of the snapshot to which a running command gives a new id. A snapshot of
+        # this generation must exist, under the old or the new id.
         self.changing = {}
         # The commands that mend the repository after damage, with their permitted exit codes.
         self.heal = []

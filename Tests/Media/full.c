@@ -1,6 +1,6 @@
 // full: a library that is preloaded into bakstore. It replaces the error of a full disk by the error of another limit,
-// such as a quota. So a test can use a disk that is really full, and has room again after a deletion, in place of a
-// quota.
+// such as a quota. So a test of a quota can use a disk that is really full. Such a disk also has space again after a
+// deletion.
 //
 // FULL_AS=ERRNO  the error that replaces ENOSPC
 

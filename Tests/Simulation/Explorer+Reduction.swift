@@ -34,14 +34,14 @@ struct VisibleChanges {
         if effects.contains(.deletionHeals) { healingDeletions.insert(key) }
     }
 
-    /// True if the put of an object and one of the given changes are such a pair: one may cause a fault, and the other
-    /// may end one.
+    /// True if the put of an object may cause a fault and one of the given changes may end one, or the other way round.
     func put(_ key: Universe.Key, meets puts: NumberSet, _ deletions: NumberSet) -> Bool {
         harmfulPuts.contains(key) && heals(puts, deletions)
             || healingPuts.contains(key) && harms(puts, deletions)
     }
 
-    /// True if the deletion of an object and one of the given changes are such a pair.
+    /// True if the deletion of an object may cause a fault and one of the given changes may end one, or the other way
+    /// round.
     func deletion(_ key: Universe.Key, meets puts: NumberSet, _ deletions: NumberSet) -> Bool {
         harmfulDeletions.contains(key) && heals(puts, deletions)
             || healingDeletions.contains(key) && harms(puts, deletions)

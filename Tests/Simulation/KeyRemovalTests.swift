@@ -163,8 +163,8 @@ struct RemovalCase: CustomTestStringConvertible, Sendable {
                 let slots = try alone(image).keySlots()
                 if slots.isEmpty { return "no key slot is left" }
                 if slots.contains(where: { $0.note == nil }) { return "a slot does not open" }
-                // This store is also the end if all programs stop here for good. A further program can add a slot. Then
-                // it can remove all these slots, because the new one stays.
+                // All programs may stop here for good. Even then, a further program must be able to add a slot. It must
+                // then be able to remove all these slots, because the new slot stays.
                 let next = try alone(image)
                 let added = try next.addKeySlot(password: password, cost: cheap, note: note)
                 for slot in slots { try next.removeKeySlot(slot.id) }

@@ -1,4 +1,4 @@
-// Oracle: what must hold of a store at every moment. The code that a restore uses checks it. Every committed snapshot
+// Oracle: checks what must hold of a store at every moment, with the code that a restore uses. Every committed snapshot
 // that is not forgotten has its files. They are found through the trusted index, which the check reads again. That
 // index names no missing pack.
 

@@ -96,7 +96,8 @@ final class ProcessTrees {
     private var others: [Node: [Node]] = [:]
     /// True if milestones are ignored, so that every history stays a node of its own.
     var ignoresMilestones = false
-    /// For each node, the known part of its future: the footprint of everything that the process may do from there on.
+    /// For each node, the known part of its future: the operations that the process may do from there on, as the number
+    /// of a footprint (Footprint.swift).
     private var futures = ContiguousArray<Footprints.Number>()
     private(set) var footprints = Footprints()
     /// The number of times that a future has grown.

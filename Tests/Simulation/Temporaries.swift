@@ -1,5 +1,5 @@
-// Temporaries: before a put makes an object, it writes a file with another name, as in a real folder. This name
-// contains the session to which the temporary belongs, and a sweep relies on that.
+// Temporaries: a process first writes a temporary, and then the temporary gets the object's name, as in a real folder.
+// The temporary's own name contains its session, and a sweep relies on that.
 
 import BakFormat
 import BakCore

@@ -101,7 +101,7 @@ import Testing
         }
     }
 
-    /// If the user gives a date, the snapshot has its place in the history by that date.
+    /// If the user gives a snapshot's date, that date decides its place in the history.
     @Test func aDateThatIsGivenPutsTheSnapshotInItsPlace() throws {
         let bench = try MemoryBench(time: SimulatedTime(Timestamp(seconds: Self.start)))
         var ids: [ID128] = []

@@ -109,9 +109,9 @@ import Testing
         let faulty = FaultyStore(store)
         let report = try Self.backup(faulty, Self.tree())
         #expect(report.counters.unmodifiedFiles == 4)
-        // 2 for the configuration; 7 for the session, four listings and a segment; 5 for the parent's record and
-        // manifest; 2 for the sizes of the two packs that it refers to; 2 for the spares and the newest round; 1 to
-        // list the forgotten snapshots again; 3 for the commit and its spare.
+        // The calls are: 2 for the configuration; 7 for the session, four listings and a segment; 5 for the parent's
+        // record and manifest; 2 for the sizes of the two packs to which the parent refers; 2 for the spares and the
+        // newest round; 1 to list the forgotten snapshots again; 3 for the commit and its spare.
         #expect(faulty.calls.count <= 22, "\(faulty.calls.map { "\($0.operation) \($0.object)" })")
         #expect(!faulty.calls.contains { $0.operation == "stage" })
     }

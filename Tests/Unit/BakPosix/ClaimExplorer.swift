@@ -177,7 +177,7 @@ final class ClaimExplorer {
 
     /// - Parameters:
     ///   - count: the number of processes that put at the same time. One more process puts after they have ended or
-    ///   stopped.
+    ///     stopped.
     ///   - locks: true if names are locked instead of claimed. A process that finds a lock gives up.
     ///   - replacesEmpty: true if a folder may replace an empty folder, as in POSIX.
     ///   - refusal: the errno with which the medium refuses to replace or remove a folder that is not empty.

@@ -42,8 +42,8 @@ extension PosixTests {
             }
         }
 
-        /// A backup excludes the temporaries of dead restores. It includes the file of a running restore, the file of
-        /// another machine, and files with other names.
+        /// A backup excludes the temporaries of dead restores. It includes the temporary of a running restore, the
+        /// temporary of a restore on another machine, and files with other names.
         @Test func aBackupKnowsWhatTheDeadLeft() throws {
             var other = TemporaryOwner.current
             other.machine ^= 1
@@ -225,7 +225,7 @@ extension PosixTests {
             #expect(
                 kind(EMFILE, isContent: false) == .outOfFiles && kind(ENFILE, isContent: true) == .outOfFiles)
             #expect(kind(EEXIST, isContent: true) == .taken)
-            // After a file was written completely, the next error counts as chance again.
+            // Errors in a row mean that the medium is gone. A file that was written completely ends the row.
             for expected in [TargetError.Kind.entry, .entry, .gone] {
                 #expect(kind(EIO, isContent: true) == expected)
             }

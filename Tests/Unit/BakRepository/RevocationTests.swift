@@ -155,8 +155,8 @@ extension Fixture {
         let fixture = Fixture()
         _ = try fixture.create()
         var round: UInt64 = 0
-        // Before the first commit record, put a tombstone. Before the next session's index segment, put a tombstone for
-        // that session, too, and delete its manifest in a round.
+        // Right before the first session's commit record, puts a tombstone for that session. Right before the next
+        // session's index segment, puts a tombstone for the next session, too, and deletes its manifest in a round.
         let thief = Thief(fixture.store) { key in
             guard let session = ObjectNames.id(in: ObjectKey(key)) else { return false }
             if round == 0, key.hasPrefix("snapshots/") {
