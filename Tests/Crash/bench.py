@@ -42,7 +42,8 @@ class Bench:
 
     def __init__(self, program, watch, folder, sources, workers=8, media='links'):
         self.media = media
-        self.program = program
+        # The words before the arguments.
+        self.program = [program]
         self.watch = watch
         self.folder = folder
         self.sources = sources
@@ -76,7 +77,7 @@ class Bench:
         if watch is not None:
             environment.update({'LD_PRELOAD': self.watch, 'WATCH_FOLDER': self.state}, **watch)
         return subprocess.run(
-            [self.program, *arguments], env=environment, cwd=self.sources.folder, stdin=subprocess.DEVNULL,
+            [*self.program, *arguments], env=environment, cwd=self.sources.folder, stdin=subprocess.DEVNULL,
             capture_output=True, text=True, timeout=300, check=False)
 
     def backup(self, generation):
@@ -161,6 +162,8 @@ class Promise:
         self.heal = []
         # Groups of passwords. In each group, at least one must open the repository.
         self.words = []
+        # Folders of the state, and the generation that a restore put into each.
+        self.restored = {}
 
     def copy(self):
         return copy.deepcopy(self)
@@ -193,6 +196,11 @@ class Promise:
             bench.word = next((word for word in group if self.opens(bench, word)), None)
             if bench.word is None:
                 raise Failure(f'none of {group} opens the repository')
+        for folder, generation in self.restored.items():
+            source = bench.sources.paths[generation]
+            left = files(os.path.join(bench.state, folder) + source)
+            if any(left.get(name) != content for name, content in files(source).items()):
+                raise Failure(f'{folder} lacks files of generation {generation}, which was restored there')
         for codes, arguments in self.heal:
             bench.expect(codes, *arguments)
         for repository in sorted(self.made):

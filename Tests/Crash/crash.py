@@ -1,27 +1,34 @@
 #!/usr/bin/env python3
 """Tests the repository that bakstore leaves if it stops at any moment, by a kill or a power cut. watch.c is preloaded.
 
-kill    Runs a scenario of commands: init, three backups, forget, prune, another backup. Kills each command before each
-        of its calls that change the repository or the cache, and in the middle of each write. Every snapshot that was
-        reported stored must still exist, and the next command must work without a repair.
-states  Repeats the calls of a story (stories.py) up to some point. A seed decides which unsynced changes are lost
-        (powercut.py). The repository must then have every snapshot that was reported stored, and it must work.
+kill    A scenario of commands (init, three backups, forget, prune, another backup). Each command is killed before each
+        of its calls that change the repository or the cache, and in the middle of each write. Nothing that was
+        reported stored may be lost, the next run must need no repair.
+states  The calls of stories (stories.py) are repeated up to some point, and what was not synced is lost as a seed says
+        (powercut.py). In the repository that is left must be every snapshot that was reported stored, and it must
+        work.
+disk    Stories run on a real file system, on a disk with a volatile write cache (disk.py). Of what was not flushed before
+        a cut, an image keeps what a seed chooses. Only root may do this; elsewhere the mode says that it was skipped.
+order   strace verifies that a first backup syncs each object before others refer to it (order.py).
 
-Usage: crash.py kill|states --program FILE --watch FILE [--points N] [--files N] [--seed N] [--jobs N]
-                [--media links|claims|locks] [--forget-syncs]
-
---points limits the number of tests. For `kill`, it is the number of points, spread evenly over the scenario. For
-`states`, it is the number of distinct states, from as many stories as necessary. A failure names its point or its seed.
-With --forget-syncs, the imagined disk ignores every sync after init, so a test must fail. --media chooses the way in
-which the store refuses taken names. Claims and locks are for media whose rename cannot refuse a taken name.
+Usage: crash.py kill|states|disk|order --program FILE --watch FILE [--disk FILE] [--points N] [--files N] [--seed N]
+                [--jobs N] [--media links|claims|locks] [--file-system ext4|xfs|btrfs] [--forget-syncs [KIND]]
+--points limits how many are tried: of the scenario's points, spread over all; of distinct states, from as many stories
+as it takes; of cuts. A failure names its point or its seed. With --forget-syncs the disk keeps no more than it likes,
+whatever was synced after init: something must be lost then. In the modes disk and order, KIND limits this to the syncs
+of `files` or of `folders`. --media says what names are given by: claims and locks are for media without a rename that
+refuses a taken name.
 """
 import argparse
 import os
 import random
+import signal
 import sys
 import tempfile
 
 from bench import KILLED, Bench, Failure, Promise, Sources
+from disk import MAKE, cuts
+from order import order
 from powercut import states
 from stories import Step, plain
 
@@ -99,17 +106,21 @@ def after_kill(bench, step, arguments, promise, is_done, draw):
 
 def main():
     parser = argparse.ArgumentParser(description='Stops bakstore everywhere.')
-    parser.add_argument('mode', choices=['kill', 'states'])
+    parser.add_argument('mode', choices=['kill', 'states', 'disk', 'order'])
     parser.add_argument('--program', required=True)
     parser.add_argument('--watch', required=True)
+    parser.add_argument('--disk')
+    parser.add_argument('--file-system', choices=sorted(MAKE), default='ext4')
     parser.add_argument('--points', type=int)
     parser.add_argument('--files', type=int, default=24)
     parser.add_argument('--media', choices=['links', 'claims', 'locks'], default='links')
-    parser.add_argument('--forget-syncs', action='store_true')
+    parser.add_argument('--forget-syncs', nargs='?', const='all', choices=['all', 'files', 'folders'])
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--jobs', type=int, default=1)
     options = parser.parse_args()
     program, watch = os.path.abspath(options.program), os.path.abspath(options.watch)
+    # The first process of a namespace gets only the signals that it handles.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory() as folder:
         folder = os.path.realpath(folder)
         try:
@@ -117,6 +128,12 @@ def main():
                 sources = Sources(os.path.join(folder, 'sources'), count=options.files)
                 bench = Bench(program, watch, folder, sources, media=options.media)
                 kill(bench, options.points or 1_000_000, random.Random(options.seed))
+            elif options.mode == 'disk':
+                cuts(
+                    program, watch, os.path.abspath(options.disk), options.file_system, folder, options.points or 500,
+                    options.seed, options.forget_syncs)
+            elif options.mode == 'order':
+                order(program, watch, folder, options.seed, options.forget_syncs)
             else:
                 states(
                     program, watch, folder, options.points or 10_000, options.seed, options.forget_syncs, options.jobs,

@@ -14,7 +14,7 @@ import shutil
 import sys
 
 from bench import Failure, Promise
-from stories import tell
+from stories import STORIES, tell
 
 # The number of draws after one call: for each change of names that may still be lost, and at most. And the number of
 # states of one story to try.
@@ -393,7 +393,7 @@ def states(program, watch, folder, limit, seed, forgets_syncs, jobs, media):
     calls = number = 0
     while len(seen) < limit:
         place = os.path.join(folder, f'story{number}')
-        story = tell(number, seed, program, watch, place, media)
+        story = tell(number, seed, program, watch, place, media, STORIES)
         recording = Recording(story, forgets_syncs)
         calls += len(recording.calls)
         most = min(STATES_WITH_PASSWORD if recording.word else STATES_OF_STORY, limit - len(seen))

@@ -161,15 +161,31 @@ def damaged_pack(bench, backup):
         Step('repair packs', lambda promise: ['repair', 'packs'], codes=(0, 4)), healed(again), prune(), backup(2)]
 
 
-def tell(number, seed, program, watch, folder, media):
-    """Returns story number `number` of the series that `seed` determines."""
+def restores(bench, backup):
+    """Restores into a folder beside the repository. What was restored is promised as well."""
+    def restore(generation):
+        return Step(
+            f'restore {generation}', lambda promise: ['restore', 'latest', '-t', target, '--overwrite', 'always'],
+            begin=lambda promise, arguments: promise.restored.clear(),
+            end=lambda promise: promise.restored.update({'out': generation}))
+    target = os.path.join(bench.state, 'out')
+    return [init(), backup(0), restore(0), backup(1), restore(1), backup(2), restore(2)]
+
+
+STORIES = {
+    'plain': lambda bench, backup: plain(backup), 'rewriting': lambda bench, backup: rewriting(backup),
+    'tags': lambda bench, backup: tags(backup), 'copies': copies, 'lost index': lambda bench, backup: lost_index(backup),
+    'damaged pack': damaged_pack, 'large files': lambda bench, backup: rewriting(backup), 'passwords': passwords}
+# Stories for a real file system: without damage, and with restores, whose calls watch.c does not record.
+DISK_STORIES = {
+    'copies': copies, 'restores': restores, 'large files': lambda bench, backup: rewriting(backup),
+    'plain': lambda bench, backup: plain(backup), 'tags': lambda bench, backup: tags(backup)}
+
+
+def tell(number, seed, program, watch, folder, media, stories):
+    """Story `number` of those that begin with `seed`."""
     draw = random.Random(f'{seed} {number}')
-    kinds = [
-        ('plain', lambda bench, backup: plain(backup)), ('rewriting', lambda bench, backup: rewriting(backup)),
-        ('tags', lambda bench, backup: tags(backup)), ('copies', copies),
-        ('lost index', lambda bench, backup: lost_index(backup)), ('damaged pack', damaged_pack),
-        ('large files', lambda bench, backup: rewriting(backup)), ('passwords', passwords)]
-    name, make = kinds[number % len(kinds)]
+    name, make = list(stories.items())[number % len(stories)]
     count, sizes = draw.randint(6, 40), (500, draw.choice([20_000, 60_000, 150_000]))
     if name == 'large files':
         count, sizes = draw.randint(4, 8), (100_000, 2_500_000)

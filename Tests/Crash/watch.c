@@ -2,14 +2,13 @@
 // WATCH_FOLDER. It lets only one such call run at a time, whichever thread makes it. So a test can stop the program at
 // each call, and can repeat all calls.
 //
-// WATCH_LOG=FILE    Each call that succeeds is appended to this file. A record is a line of fields with tabs between
-//                   them. The last field is the number of data bytes that follow the line.
-// WATCH_COUNT=FILE  At its end, the program writes the number of calls to this file.
-// WATCH_KILL=N      The process is killed before the N-th call.
-// WATCH_TEAR=yes    If the N-th call is a write, half of it is done before the process is killed.
-// WATCH_MEDIA=NAME  The medium lacks some calls, so that the store must use `claims` or `locks` to refuse taken names.
-//                   Both media lack links and the rename that refuses a taken name. With `locks`, folders cannot be
-//                   renamed either.
+// WATCH_LOG=FILE   appends a record for each call that succeeded: a line of fields with tabs between them, the last
+//                  being how many bytes of data follow it.
+// WATCH_COUNT=FILE how many calls there were is written there at the end. WATCH_KILL=N the process is killed before the
+// N-th call. WATCH_TEAR=yes if that call is a write, half of it is done first. WATCH_MEDIA=NAME the medium lacks calls,
+// so that names are given by `claims` or under `locks`: no rename that refuses a
+//                  taken name and no link; for locks no folder is renamed either.
+// WATCH_FORGET=KIND syncs of `files`, of `folders` or of `all` report success and do nothing.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -32,6 +31,7 @@ static int log_file = -1;
 static long kill_at;
 static int tears;
 static int lacks_links, lacks_folder_renames;
+static int forgets_files, forgets_folders;
 static long calls;
 
 #define REAL(name) ((__typeof__(name) *)real(#name))
@@ -51,6 +51,9 @@ __attribute__((constructor)) static void begin(void) {
     const char *media = getenv("WATCH_MEDIA");
     lacks_folder_renames = media && !strcmp(media, "locks");
     lacks_links = lacks_folder_renames || (media && !strcmp(media, "claims"));
+    const char *kind = getenv("WATCH_FORGET");
+    forgets_files = kind && strcmp(kind, "folders");
+    forgets_folders = kind && strcmp(kind, "files");
     const char *log = getenv("WATCH_LOG");
     if (log) log_file = REAL(open)(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 }
@@ -195,8 +198,15 @@ int ftruncate(int descriptor, off_t length) {
 }
 int ftruncate64(int, off_t) __attribute__((alias("ftruncate")));
 
+static int is_forgotten(int descriptor) {
+    struct stat status;
+    return (forgets_files || forgets_folders) && !fstat(descriptor, &status) &&
+        (S_ISDIR(status.st_mode) ? forgets_folders : forgets_files);
+}
+
 #define SYNC(function) \
     int function(int descriptor) { \
+        if (is_forgotten(descriptor)) return 0; \
         char path[PATH_MAX]; \
         path_of(descriptor, path); \
         if (!before(path, 0)) return REAL(function)(descriptor); \
@@ -208,7 +218,12 @@ int ftruncate64(int, off_t) __attribute__((alias("ftruncate")));
 SYNC(fsync)
 SYNC(fdatasync)
 
-// Fails a call that the medium lacks. Such a call is neither counted nor logged.
+int syncfs(int descriptor) { return forgets_files ? 0 : REAL(syncfs)(descriptor); }
+int sync_file_range(int descriptor, off_t offset, off_t count, unsigned int flags) {
+    return forgets_files ? 0 : REAL(sync_file_range)(descriptor, offset, count, flags);
+}
+
+// What the medium lacks is no call.
 static int refused(int number) {
     errno = number;
     return -1;
