@@ -16,8 +16,8 @@ Usage: crash.py kill|states|disk|order --program FILE --watch FILE [--disk FILE]
 --points limits how many are tried: of the scenario's points, spread over all; of distinct states, from as many stories
 as it takes; of cuts. A failure names its point or its seed. With --forget-syncs the disk keeps no more than it likes,
 whatever was synced after init: something must be lost then. In the modes disk and order, KIND limits this to the syncs
-of `files` or of `folders`. --media says what names are given by: claims and locks are for media without a rename that
-refuses a taken name.
+of `files` or of `folders`, in the mode disk also to those of `restores`. --media says what names are given by: claims
+and locks are for media without a rename that refuses a taken name.
 """
 import argparse
 import os
@@ -114,7 +114,7 @@ def main():
     parser.add_argument('--points', type=int)
     parser.add_argument('--files', type=int, default=24)
     parser.add_argument('--media', choices=['links', 'claims', 'locks'], default='links')
-    parser.add_argument('--forget-syncs', nargs='?', const='all', choices=['all', 'files', 'folders'])
+    parser.add_argument('--forget-syncs', nargs='?', const='all', choices=['all', 'files', 'folders', 'restores'])
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--jobs', type=int, default=1)
     options = parser.parse_args()

@@ -179,7 +179,8 @@ STORIES = {
 # Stories for a real file system: without damage, and with restores, whose calls watch.c does not record.
 DISK_STORIES = {
     'copies': copies, 'restores': restores, 'large files': lambda bench, backup: rewriting(backup),
-    'plain': lambda bench, backup: plain(backup), 'tags': lambda bench, backup: tags(backup)}
+    'plain': lambda bench, backup: plain(backup), 'tags': lambda bench, backup: tags(backup),
+    'many packs': lambda bench, backup: [init(), backup(0), backup(1)]}
 
 
 def tell(number, seed, program, watch, folder, media, stories):
@@ -189,6 +190,9 @@ def tell(number, seed, program, watch, folder, media, stories):
     count, sizes = draw.randint(6, 40), (500, draw.choice([20_000, 60_000, 150_000]))
     if name == 'large files':
         count, sizes = draw.randint(4, 8), (100_000, 2_500_000)
+    if name == 'many packs':
+        # More than a session keeps open, so it syncs some before the others are written.
+        count, sizes = 90, (700_000, 900_000)
     os.mkdir(folder)
     sources = Sources(os.path.join(folder, 'sources'), draw.randrange(1 << 30), count, sizes)
     bench = Bench(program, watch, folder, sources, workers=draw.choice([4, 8, 12, 16]), media=media)
