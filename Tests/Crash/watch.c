@@ -2,13 +2,15 @@
 // WATCH_FOLDER. It lets only one such call run at a time, whichever thread makes it. So a test can stop the program at
 // each call, and can repeat all calls.
 //
-// WATCH_LOG=FILE   appends a record for each call that succeeded: a line of fields with tabs between them, the last
-//                  being how many bytes of data follow it.
-// WATCH_COUNT=FILE how many calls there were is written there at the end. WATCH_KILL=N the process is killed before the
-// N-th call. WATCH_TEAR=yes if that call is a write, half of it is done first. WATCH_MEDIA=NAME the medium lacks calls,
-// so that names are given by `claims` or under `locks`: no rename that refuses a
-//                  taken name and no link; for locks no folder is renamed either.
-// WATCH_FORGET=KIND syncs of `files`, of `folders` or of `all` report success and do nothing.
+// WATCH_LOG=FILE    Each call that succeeds is appended to this file. A record is a line of fields with tabs between
+//                   them. The last field is the number of data bytes that follow the line.
+// WATCH_COUNT=FILE  At its end, the program writes the number of calls to this file.
+// WATCH_KILL=N      The process is killed before the N-th call.
+// WATCH_TEAR=yes    If the N-th call is a write, half of it is done before the process is killed.
+// WATCH_MEDIA=NAME  The medium lacks some calls, so that the store must use `claims` or `locks` to refuse taken names.
+//                   Both media lack links and the rename that refuses a taken name. With `locks`, folders cannot be
+//                   renamed either.
+// WATCH_FORGET=KIND Syncs of `files`, of `folders` or of `all` report success and do nothing.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -223,7 +225,7 @@ int sync_file_range(int descriptor, off_t offset, off_t count, unsigned int flag
     return forgets_files ? 0 : REAL(sync_file_range)(descriptor, offset, count, flags);
 }
 
-// What the medium lacks is no call.
+// Fails a call that the medium lacks. Such a call is neither counted nor logged.
 static int refused(int number) {
     errno = number;
     return -1;
