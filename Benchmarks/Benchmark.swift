@@ -19,6 +19,8 @@ struct Benchmark {
         .metadataEdit,
         .micro,
         .prune,
+        .scale,
+        .scaleBackup,
         .warmMemory,
     ]
 

@@ -172,7 +172,7 @@ struct IndexBenchmark {
             else { throw FileFailure("map the table in", folder) }
             return table
         }
-        let anonymousBytes = MachineDescription.ownMemoryBytes("RssAnon")
+        let anonymousBytes = MachineDescription.memoryBytes("RssAnon")
         result.openSeconds = try Stopwatch.samples(5) { _ = try open() }
         let table = try open()
         func pass(_ ids: [ID128], found: Bool) -> Double {
@@ -187,8 +187,8 @@ struct IndexBenchmark {
             result.hits.values.append(pass(known, found: true))
             result.misses.values.append(pass(unknown, found: false))
         }
-        result.anonymousBytes = MachineDescription.ownMemoryBytes("RssAnon") - anonymousBytes
-        result.mappedBytes = MachineDescription.ownMemoryBytes("RssFile")
+        result.anonymousBytes = MachineDescription.memoryBytes("RssAnon") - anonymousBytes
+        result.mappedBytes = MachineDescription.memoryBytes("RssFile")
     }
 }
 

@@ -14,19 +14,25 @@ struct Command: Sendable {
     var variables: [String: String] = [:]
     /// The folder to run in; nil for this process's folder.
     var folder: String?
+    /// True if `Cost.peakAnonymousBytes` is measured. The time is then exact to some milliseconds only.
+    var watchesMemory = false
 
     /// The cost of running a program.
     struct Cost: Sendable {
         var seconds = 0.0
         var processorSeconds = 0.0
         var peakBytes = 0
+        /// The peak of the memory that is not a part of a file, from samples. The kernel can drop parts of files, such
+        /// as of a mapped table, at any time. Zero unless the command watches it.
+        var peakAnonymousBytes = 0
 
         /// Adds the costs of two programs that run one after the other.
         static func + (one: Cost, other: Cost) -> Cost {
             Cost(
                 seconds: one.seconds + other.seconds,
                 processorSeconds: one.processorSeconds + other.processorSeconds,
-                peakBytes: max(one.peakBytes, other.peakBytes))
+                peakBytes: max(one.peakBytes, other.peakBytes),
+                peakAnonymousBytes: max(one.peakAnonymousBytes, other.peakAnonymousBytes))
         }
     }
 
@@ -44,18 +50,17 @@ struct Command: Sendable {
     /// Runs the program. The file `log` receives the program's standard error. If the program fails, this text is
     /// shown. With `keepsOutput`, `log` also receives the standard output; otherwise that output is discarded.
     func run(log: String, keepsOutput: Bool = false) throws -> Cost {
-        var usage = rusage()
         let start = Stopwatch.now()
-        let status = try spawn(log: log, output: keepsOutput ? log : "/dev/null", &usage)
+        let process = try spawn(log: log, output: keepsOutput ? log : "/dev/null")
+        let (status, usage, peakAnonymousBytes) = try wait(for: process)
         let seconds = Stopwatch.now() - start
         guard status == 0 else {
             let output = Files.contents(log).map { String(decoding: $0.suffix(2000), as: UTF8.self) } ?? ""
             throw Failure(description: "\(words.joined(separator: " ")): status \(status)\n\(output)")
         }
-        func duration(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }
         return Cost(
-            seconds: seconds, processorSeconds: duration(usage.ru_utime) + duration(usage.ru_stime),
-            peakBytes: usage.ru_maxrss << 10)
+            seconds: seconds, processorSeconds: usage.ru_utime.seconds + usage.ru_stime.seconds,
+            peakBytes: usage.ru_maxrss << 10, peakAnonymousBytes: peakAnonymousBytes)
     }
 
     /// Runs the program and returns the first line of its output; nil if it is missing or fails.
@@ -66,7 +71,7 @@ struct Command: Sendable {
         return String(decoding: output.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
     }
 
-    private func spawn(log: String, output: String, _ usage: inout rusage) throws -> Int32 {
+    private func spawn(log: String, output: String) throws -> pid_t {
         // `env` changes to the folder and then becomes the program. So the cost is the program's own, plus a
         // millisecond.
         let words = (folder.map { ["env", "-C", $0] } ?? []) + words
@@ -86,11 +91,21 @@ struct Command: Sendable {
         guard failure == 0 else {
             throw Failure(description: "cannot run \(words[0]): \(String(cString: strerror(failure)))")
         }
-        var status: Int32 = 0
-        while wait4(process, &status, 0, &usage) < 0 {
-            guard errno == EINTR else { throw Failure(description: "lost \(words[0])") }
+        return process
+    }
+
+    private func wait(for process: pid_t) throws -> (status: Int32, rusage, peakAnonymousBytes: Int) {
+        var (status, usage, peakAnonymousBytes) = (Int32(0), rusage(), 0)
+        while true {
+            switch wait4(process, &status, watchesMemory ? WNOHANG : 0, &usage) {
+            case process: return (status, usage, peakAnonymousBytes)
+            case 0:
+                let bytes = MachineDescription.memoryBytes("RssAnon", of: "\(process)")
+                peakAnonymousBytes = max(peakAnonymousBytes, bytes)
+                usleep(2000)
+            default: guard errno == EINTR else { throw Failure(description: "lost \(words[0])") }
+            }
         }
-        return status
     }
 
     /// The variables of this process that `variables` does not replace.
@@ -105,4 +120,8 @@ struct Command: Sendable {
         }
         return inherited
     }
+}
+
+extension timeval {
+    fileprivate var seconds: Double { Double(tv_sec) + Double(tv_usec) / 1e6 }
 }

@@ -70,8 +70,10 @@ struct MachineDescription: Sendable {
         return words.enumerated().reduce(0) { $0 + ($1.offset == 3 || $1.offset == 4 ? 0 : $1.element) }
     }
 
-    /// Returns a size from /proc/self/status, such as `VmHWM` or `RssAnon`, in bytes.
-    static func ownMemoryBytes(_ name: String) -> Int { kilobytes(name + ":", of: "/proc/self/status") }
+    /// Returns a size from /proc/PROCESS/status, such as `VmHWM` or `RssAnon`, in bytes.
+    static func memoryBytes(_ name: String, of process: String = "self") -> Int {
+        kilobytes(name + ":", of: "/proc/\(process)/status")
+    }
 
     /// Returns a field of a file in bytes. The file gives it in KiB. Returns 0 if the file lacks the field.
     private static func kilobytes(_ name: String, of path: String) -> Int {

@@ -161,6 +161,38 @@ import Testing
         #expect(rows[0].json.text().contains("\"bytes_written\""))
     }
 
+    @Test func everyOperationIsMeasuredAtEachSize() throws {
+        let bench = try Bench()
+        let program = try Bench.program("bakstore")
+        let folder = bench.folder + "/scale"
+        let results = try ScaleBenchmark(
+            bakstore: program, benchmark: Bench.program("bakstore-benchmark"), folder: folder, keeps: true
+        ).run([1000, 4000])
+        #expect(results.map(\.entryCount) == [1000, 4000])
+        for result in results {
+            #expect(result.costs.count == ScaleOperation.allCases.count)
+            var counts = try #require(result.counts[.first])
+            let files = counts.files
+            #expect(files + counts.folders == result.entryCount && counts.newFiles == files)
+            (counts.newFiles, counts.unmodifiedFiles) = (0, files)
+            #expect(result.counts[.unchanged] == counts)
+            let edited = (0..<files).count { GeneratedFile(number: $0, isLater: true).isEdited }
+            (counts.changedFiles, counts.unmodifiedFiles) = (edited, files - edited)
+            #expect(result.counts[.edited] == counts)
+            #expect(edited > 0 && edited < files / 50)
+            let home = "\(folder)/\(result.entryCount)"
+            #expect(Files.paths(beneath: home + "/restored").count == 100)
+            let list = Command(
+                program, "ls", "-R", "latest", "--repo", home + "/repository",
+                variables: ["BAKSTORE_CACHE_DIR": home + "/cache"])
+            _ = try list.run(log: folder + "/log", keepsOutput: true)
+            let lines = (Files.contents(folder + "/log") ?? []).count { $0 == UInt8(ascii: "\n") }
+            #expect(lines == result.entryCount - 1, "all but the folder that was backed up")
+        }
+        #expect(ScaleResult.table(results).rows.count == 2 * ScaleOperation.allCases.count)
+        #expect(results[0].json.text().contains("\"peak_anonymous_bytes\""))
+    }
+
     @Test func theIndexAnswersRightAndIsSmall() throws {
         let bench = try Bench()
         let result = try IndexBenchmark(entryCount: 20_000, stepCount: 6000, folder: bench.folder + "/index")
