@@ -43,6 +43,8 @@ public struct BackupRequest: Sendable {
     /// A checkpoint is committed after this many new stored bytes, or after a twentieth of what the run has
     /// added if that is more.
     public var checkpointBytes = 128 << 20
+    /// A checkpoint is also committed after this many new blobs.
+    public var checkpointBlobs = BackupSession.mostUncommittedBlobs
 
     /// Whether the snapshot is an archive.
     public var archive = ArchiveChoice.asBefore

@@ -62,7 +62,7 @@ final class ManifestAssembler: @unchecked Sendable {
 
     /// Wakes a waiting assembler if a checkpoint is due. Workers call it between reads.
     func noteProgress() {
-        if session.uncommittedBytes >= request.checkpointBytes { flow.wake() }
+        if session.isCommitDue(bytes: request.checkpointBytes, blobs: request.checkpointBlobs) { flow.wake() }
     }
 
     /// Takes steps until the queue is closed and empty. `makeIngester` makes a file reader for this thread.
@@ -336,7 +336,9 @@ final class ManifestAssembler: @unchecked Sendable {
         let due = min(
             max(request.checkpointBytes, session.added.storedBytes / 20),
             max(request.checkpointBytes, 2 << 30))
-        guard session.uncommittedBytes >= due, !request.isDryRun, recordedEntries > 0 else { return }
+        guard session.isCommitDue(bytes: due, blobs: request.checkpointBlobs), !request.isDryRun,
+            recordedEntries > 0
+        else { return }
         let record = try commit(isComplete: false, continuing: true, root: try manifest.storeRoot())
         onEvent(.checkpoint(record))
     }

@@ -58,7 +58,7 @@ final class VerbatimCopy {
             try take(segment.blob)
             guard wanted.count >= Self.windowChunks || wantedBytes >= Self.windowBytes else { continue }
             try fetch()
-            if !stop.isRequested, session.uncommittedBytes >= request.checkpointBytes, !request.isDryRun {
+            if !stop.isRequested, session.isCommitDue(bytes: request.checkpointBytes), !request.isDryRun {
                 let part = ManifestRoot(segments: Array(root.segments[...number])).encode()
                 _ = try commit(snapshot, parent, try store(part), isComplete: false, continuing: true)
             }

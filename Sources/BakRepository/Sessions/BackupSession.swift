@@ -220,8 +220,16 @@ public final class BackupSession {
     /// Packs that the run refers to and that are missing or differ from how they were stored.
     public var damagedPacks: [CorruptionError] { presence.found }
 
-    /// How many bytes wait for the next commit.
-    public var uncommittedBytes: Int { sealed.byteCount }
+    /// True if so much waits for the next commit that it is due: at least `bytes` bytes in packs, or at least `blobs`
+    /// blobs. Until the commit, each blob takes some hundred bytes of memory.
+    public func isCommitDue(bytes: Int, blobs: Int = mostUncommittedBlobs) -> Bool {
+        let waiting = sealed.waiting
+        return waiting.bytes >= bytes || waiting.blobs >= blobs
+    }
+
+    /// How many blobs usually wait for a commit at most. This bounds the index segment of a session, because a reader
+    /// of the index holds each segment in memory as a whole.
+    public static let mostUncommittedBlobs = 1 << 18
 
     /// Checks that the repository has all content of a manifest that this run did not write, so that the run's commit
     /// may refer to it.
@@ -445,16 +453,13 @@ final class SealedPacks: @unchecked Sendable {
     private let monitor = Monitor()
     private var batch: any StagedBatch
     private var packs: [SealedPack] = []
-    private var bytes = 0
+    private var size = (bytes: 0, blobs: 0)
     private var hasFailed = false
-
-    /// A smaller blob counts as this many bytes. At most 2 GiB wait for a commit, so this bounds the number of blobs,
-    /// and with it the size of the session's index segment.
-    private static let leastBlobBytes = 512
 
     init(_ batch: any StagedBatch) { self.batch = batch }
 
-    var byteCount: Int { monitor.locked { bytes } }
+    /// The bytes of the packs, and the number of their blobs.
+    var waiting: (bytes: Int, blobs: Int) { monitor.locked { size } }
 
     /// Hands a pack's bytes to the store. The pack's writer holds its lock meanwhile, so `cut` must wait.
     func stage(_ pack: SealedPack, _ bytes: UnsafeRawBufferPointer) throws(StoreError) {
@@ -466,7 +471,7 @@ final class SealedPacks: @unchecked Sendable {
     func append(_ pack: SealedPack) {
         monitor.locked {
             packs.append(pack)
-            bytes += max(Int(pack.pack.size), pack.blobs.count * Self.leastBlobBytes)
+            size = (size.bytes + Int(pack.pack.size), size.blobs + pack.blobs.count)
         }
     }
 
@@ -483,7 +488,7 @@ final class SealedPacks: @unchecked Sendable {
     func take(goingOnIn next: any StagedBatch) -> (packs: [SealedPack], batch: any StagedBatch)? {
         monitor.locked {
             if hasFailed { return nil }
-            defer { (packs, bytes, batch) = ([], 0, next) }
+            defer { (packs, size, batch) = ([], (0, 0), next) }
             return (packs, batch)
         }
     }
@@ -492,7 +497,7 @@ final class SealedPacks: @unchecked Sendable {
     func takePacks() -> [SealedPack] {
         monitor.locked {
             if hasFailed { return [] }
-            defer { (packs, bytes) = ([], 0) }
+            defer { (packs, size) = ([], (0, 0)) }
             return packs
         }
     }

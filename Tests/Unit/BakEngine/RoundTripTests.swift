@@ -168,6 +168,20 @@ import Testing
         #expect(clean.unusedPacks == 0)
     }
 
+    @Test func manyBlobsMakeACheckpointDue() throws {
+        let bench = try Workbench()
+        try bench.shell("for i in $(seq 300); do noise 20000 > f$i; done")
+        func checkpoints(_ checkpointBlobs: Int) throws -> Int {
+            let events = EventLog()
+            try bench.backup(events) { ($0.checkpointBlobs, $0.parent) = (checkpointBlobs, .none) }
+            return events.all.count { if case .checkpoint = $0 { true } else { false } }
+        }
+        // The first backup stores all 300 blobs, in packs of 50. The second stores none.
+        #expect(try checkpoints(50) > 0)
+        #expect(try checkpoints(50) == 0)
+        #expect(try bench.differences(bench.folder + "/source", try bench.restore()).isEmpty)
+    }
+
     @Test func aDryRunStoresNothingAndCountsTheSame() throws {
         let bench = try Workbench()
         try bench.shell(Self.makeTree)
