@@ -1,5 +1,5 @@
 // MediumProbe: guesses the medium of a path's files from the block device's entry in /sys and from the kind of file
-// system. The guess decides how fast a backup reads, never what it reads.
+// system. The guess decides how fast files and packs are read, never what is read.
 
 import BakStorage
 import CLinux
@@ -43,13 +43,32 @@ enum MediumProbe {
         {
             return medium
         }
-        return fileSystemType(path).map(networkTypes.contains) == true ? .network : .solidState
+        if fileSystemType(path).map(networkTypes.contains) == true { return .network }
+        // Btrfs and overlays have no device number of their own, but they lie on disks.
+        return isOnSpinningDisk(Disks().holders(ofPath: path) ?? []) ? .rotational : .solidState
+    }
+
+    /// The medium of an open folder.
+    static func medium(_ folder: Descriptor) -> SourceMedium {
+        // The dot makes `lstat` follow the link to the folder.
+        medium(Array("/proc/self/fd/\(folder.number)/.".utf8))
+    }
+
+    /// True if one of the holders is a spinning disk.
+    static func isOnSpinningDisk(_ holders: Set<DiskHolder>) -> Bool {
+        holders.contains { holder in
+            guard case .disk(let place) = holder else { return false }
+            return medium(ofPlace: place) == .rotational
+        }
     }
 
     /// The medium that a block device is; nil if the system has no such device. `devices` is the folder of all devices.
     static func medium(ofDevice number: String, in devices: String = "/sys/dev/block") -> SourceMedium? {
-        let device = "\(devices)/\(number)"
-        guard let place = Machine.realPath(device) else { return nil }
+        Machine.realPath("\(devices)/\(number)").flatMap(medium(ofPlace:))
+    }
+
+    /// The medium that a block device is, by its path in `/sys` without links.
+    private static func medium(ofPlace place: String) -> SourceMedium? {
         // A virtual disk reports itself as rotational unless the hypervisor was configured otherwise.
         if ["/virtio", "/vbd-"].contains(where: place.contains) { return .solidState }
         // A partition uses the queue of its disk.

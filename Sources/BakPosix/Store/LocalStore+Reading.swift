@@ -34,7 +34,9 @@ extension LocalStore {
         let (count, size): (Int, Int)
         do throws(Errno) {
             let file = try reader(key)
-            count = try readAll(file.number, buffer, at: UInt64(offset))
+            count = try oneAtATime { () throws(Errno) in
+                try readAll(file.number, buffer, at: UInt64(offset))
+            }
             size = count == buffer.count ? 0 : try file.status().contentBytes
         } catch {
             throw failure(error, "read", key.description)
@@ -42,6 +44,13 @@ extension LocalStore {
         guard count == buffer.count else {
             throw StoreError.short(key, size: size, wanted: offset + buffer.count)
         }
+    }
+
+    /// Runs `body`. On a spinning disk, it runs only one at a time: threads that read different packs would make the
+    /// head move back and forth between them.
+    private func oneAtATime<Result>(_ body: () throws(Errno) -> Result) throws(Errno) -> Result {
+        guard let head else { return try body() }
+        return try head.locked(body)
     }
 
     /// Reads the whole file; nil if it is longer than `limit`. Throws `.notFound` if there is no such file, else what

@@ -22,6 +22,8 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
     let root: Descriptor
     /// The same folder, for opening objects beneath it.
     let objects: FixedFolder
+    /// The head of a spinning disk, which serves one read at a time; nil on any other medium.
+    let head: Monitor?
     let monitor = Monitor()
     // Guarded by `monitor`:
     /// How objects get their names; nil until that is known.
@@ -38,7 +40,10 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
     var readers = RecentlyUsed<ObjectKey, Descriptor>(capacity: 16)
 
     /// Opens the store in an existing folder. Throws `StoreError` if it cannot be opened.
-    public init(path: String) throws(StoreError) {
+    public convenience init(path: String) throws(StoreError) { try self.init(path: path, medium: nil) }
+
+    /// Opens the store as `init(path:)` does. A test may name the medium.
+    init(path: String, medium: SourceMedium?) throws(StoreError) {
         self.path = path
         do throws(Errno) {
             root = try Descriptor.open(path, O_RDONLY | O_DIRECTORY)
@@ -46,6 +51,14 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
             throw StoreError(error, "open", path)
         }
         objects = FixedFolder(root)
+        head = (medium ?? MediumProbe.medium(root)) == .rotational ? Monitor() : nil
+    }
+
+    /// The traits of the medium. On a spinning disk, reading a gap of 1 MiB takes about as long as a seek.
+    public var traits: StoreTraits {
+        var traits = StoreTraits()
+        if head != nil { traits.coalescingGapBytes = 1 << 20 }
+        return traits
     }
 
     /// Makes the folder and its missing parents durably, opens the store in it and finds out how objects get their

@@ -4,6 +4,7 @@
 import BakCore
 import BakStorage
 import Glibc
+import Synchronization
 import Testing
 
 @testable import BakPosix
@@ -35,6 +36,27 @@ extension PosixTests {
             #expect(try store.size(of: ObjectKey("config")) == 0)
             #expect(scratch.names("deep/er/store/tmp").isEmpty)
             #expect(scratch.status("deep/er/store")!.st_mode & 0o777 == 0o700)
+        }
+
+        @Test func aSpinningDiskServesOneReadAtATime() throws {
+            _ = try store()
+            let store = try LocalStore(path: scratch["deep/er/store"], medium: .rotational)
+            try withBytes("one") { _ = try store.put(ObjectKey("packs/ab/x"), $0) }
+            let hasRead = Atomic(false)
+            store.head!.lock()
+            let reader = Thread {
+                var bytes: [UInt8] = [0, 0, 0]
+                try? bytes.withUnsafeMutableBytes { try store.read(ObjectKey("packs/ab/x"), at: 0, into: $0) }
+                hasRead.store(bytes == Array("one".utf8), ordering: .releasing)
+            }
+            usleep(20_000)
+            let early = hasRead.load(ordering: .acquiring)
+            store.head!.unlock()
+            reader.join()
+            let late = hasRead.load(ordering: .acquiring)
+            #expect(!early && late)
+            #expect(store.traits.coalescingGapBytes > StoreTraits().coalescingGapBytes)
+            #expect(try LocalStore(path: scratch["deep/er/store"], medium: .network).traits == StoreTraits())
         }
 
         @Test func createIsIdempotentAndOpenNeedsAFolder() throws {

@@ -49,6 +49,17 @@ extension PosixTests {
             #expect(medium("7:1") == .solidState)
         }
 
+        @Test func whatLiesOnSeveralDisksIsAsSlowAsTheSlowest() {
+            device("8:0", "devices/ata1/block/sda", rotational: "1\n")
+            device("259:0", "devices/nvme/nvme0n1", rotational: "0\n")
+            let (slow, fast) = (
+                DiskHolder.disk(scratch["devices/ata1/block/sda"]),
+                DiskHolder.disk(scratch["devices/nvme/nvme0n1"])
+            )
+            #expect(MediumProbe.isOnSpinningDisk([fast, slow]))
+            #expect(!MediumProbe.isOnSpinningDisk([fast, .memory]) && !MediumProbe.isOnSpinningDisk([]))
+        }
+
         @Test func everyPathHasAMedium() {
             // These paths have no block device. The kernel's own file systems are not a network either.
             #expect(MediumProbe.medium(Array("/proc".utf8)) == .solidState)
