@@ -39,6 +39,7 @@ extension LocalStore {
         guard let folder = try openListed(parent) else { return [] }
         var listing = try FolderListing(folder.number)
         listing.sort()
+        if parent.isEmpty { noteFolders(listing) }
         return (0..<listing.count).compactMap { index in
             let name = String(decoding: listing.name(index), as: UTF8.self)
             let path = parent.isEmpty ? name : parent + "/" + name
@@ -47,12 +48,25 @@ extension LocalStore {
         }
     }
 
+    /// Notes which folders the store's own folder has before the first write.
+    private func noteFolders(_ listing: FolderListing) {
+        let folders = (0..<listing.count).filter(listing.isFolder).map {
+            String(decoding: listing.name($0), as: UTF8.self)
+        }
+        monitor.locked { if temporaryFolder == nil { foundFolders = Set(folders) } }
+    }
+
     /// Opens the folder `tmp` and makes it if it is missing.
     func temporaries() throws(Errno) -> Descriptor {
         if let known = monitor.locked({ temporaryFolder }) { return known }
         try sharing().makeFolder("tmp", in: root)
         // Nothing has been written yet, so a failure means that the medium lacks the call, not that it lost data.
-        monitor.locked { syncsFolders = fsync(root.number) == 0 }
+        let hasSynced = fsync(root.number) == 0
+        monitor.locked {
+            syncsFolders = hasSynced
+            // These names were there before the sync.
+            if hasSynced { durableFolders.formUnion(foundFolders) }
+        }
         let opened = try Descriptor.open(at: root.number, "tmp", O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
         monitor.locked { temporaryFolder = opened }
         return opened
@@ -114,10 +128,13 @@ extension LocalStore {
         do throws(Errno) {
             if monitor.locked({ existingFolders.contains(folder) }) { return try openFolder(folder) }
             var opened = try openFolder("")
-            for component in folder.split(separator: "/") {
-                try sharing().makeFolder(String(component), in: opened)
+            for path in Self.lineage(folder).dropFirst() {
+                let component = Self.lastComponent(of: path)
+                if try sharing().makeFolder(component, in: opened) {
+                    monitor.locked { _ = durableFolders.remove(path) }
+                }
                 opened = try Descriptor.open(
-                    at: opened.number, String(component), O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+                    at: opened.number, component, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
             }
             monitor.locked { _ = existingFolders.insert(folder) }
             return opened
@@ -126,19 +143,18 @@ extension LocalStore {
         }
     }
 
-    /// Makes the names in the objects' folders durable, each folder once. When this process uses a folder for the first
-    /// time, the folder may be new, so its parents are synced as well.
+    /// Makes the names in the objects' folders durable, each folder once. A folder whose own name may not be durable is
+    /// synced together with its parent.
     func synchronizeFolders(_ folders: [ObjectKey: Descriptor]) throws(StoreError) {
         var opened: [String: Descriptor] = [:]
         for (key, descriptor) in folders { opened[Self.folder(of: key)] = descriptor }
-        let fresh = monitor.locked { opened.keys.filter { !durableFolders.contains($0) } }
+        let lineages = Set(opened.keys.flatMap { Self.lineage($0).dropFirst() })
+        let fresh = monitor.locked { lineages.subtracting(durableFolders) }
         var path = ""
         do throws(Errno) {
-            for folder in fresh {
-                for parent in Self.lineage(folder).dropLast() where opened[parent] == nil {
-                    path = parent
-                    opened[parent] = try openFolder(parent)
-                }
+            for parent in Set(fresh.map { Self.parent(of: $0) }) where opened[parent] == nil {
+                path = parent
+                opened[parent] = try openFolder(parent)
             }
             for (folder, descriptor) in opened {
                 path = folder

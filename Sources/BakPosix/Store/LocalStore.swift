@@ -36,7 +36,10 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
     /// True if folders could be synced before anything was written; nil until that is known.
     var syncsFolders: Bool?
     var existingFolders: Set<String> = []
+    /// The folders whose own names are durable.
     var durableFolders: Set<String> = []
+    /// The folders that were in the store's own folder before the first write.
+    var foundFolders: Set<String> = []
     var readers = RecentlyUsed<ObjectKey, Descriptor>(capacity: 16)
 
     /// Opens the store in an existing folder. Throws `StoreError` if it cannot be opened.

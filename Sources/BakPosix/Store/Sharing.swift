@@ -69,16 +69,18 @@ struct Sharing: Equatable {
         _ = fchmod(descriptor.number, isFolder ? folderMode : fileMode)
     }
 
-    /// Makes a folder in `parent`. An existing folder stays as it is.
-    func makeFolder(_ name: String, in parent: Descriptor) throws(Errno) {
+    /// Makes a folder in `parent` and returns true. Returns false if it exists; it then stays as it is.
+    @discardableResult
+    func makeFolder(_ name: String, in parent: Descriptor) throws(Errno) -> Bool {
         if mkdirat(parent.number, name, 0o700) != 0 {
             guard errno == EEXIST else { throw Errno(code: errno) }
-            return
+            return false
         }
         // With some umasks not even the owner can open the new folder.
         if let made = try? Descriptor.open(at: parent.number, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW) {
             apply(to: made, isFolder: true)
         }
+        return true
     }
 
     /// If root made the file or folder, gives it the owner of its parent. So a cache that root makes in a user's folder

@@ -59,6 +59,23 @@ extension PosixTests {
             #expect(try LocalStore(path: scratch["deep/er/store"], medium: .network).traits == StoreTraits())
         }
 
+        @Test func namesThatWereThereBeforeTheFirstWriteAreDurableAfterIt() throws {
+            let store = try store()
+            for key in ["packs/ab/x", "index/x"] {
+                try withBytes("one") { _ = try store.put(ObjectKey(key), $0) }
+            }
+            let later = try LocalStore(path: scratch["deep/er/store"])
+            try later.expectFolders(["packs", "index", "snapshots"])
+            try withBytes("two") { _ = try later.put(ObjectKey("index/y"), $0) }
+            #expect(later.durableFolders == ["index", "packs", "tmp"])
+            try withBytes("two") { _ = try later.put(ObjectKey("packs/ab/y"), $0) }
+            #expect(later.durableFolders == ["index", "packs", "packs/ab", "tmp"])
+            // Without a listing before, nothing is known.
+            let blind = try LocalStore(path: scratch["deep/er/store"])
+            try withBytes("two") { _ = try blind.put(ObjectKey("index/z"), $0) }
+            #expect(blind.durableFolders == ["index"])
+        }
+
         @Test func createIsIdempotentAndOpenNeedsAFolder() throws {
             _ = try store()
             _ = try store()
