@@ -27,7 +27,7 @@ final class ChangeDetector {
     /// True if the files of a block of steps are read in the order of their inodes.
     private let isByInode: Bool
     /// With `isByInode`: the files of the current steps.
-    private var unordered: [(job: FileJob, bytes: UInt64)] = []
+    private var unordered: [FileJob] = []
     /// For each file of which the walk will meet more names: the job for its first name, its stat, and how many names
     /// the walk has met.
     private var links: [InodeKey: (first: FileJob, stat: FileStat, names: UInt32)] = [:]
@@ -128,12 +128,11 @@ final class ChangeDetector {
         let job = FileJob(path: path, inode: stat.inode, recorded: recorded)
         comparer.keepFormers(at: path, stat, job: job)
         if mayBeLink { links[key] = (job, stat.withoutAllocation, 1) }
-        let bytes = min(stat.size, Self.batchByteLimit)
         if isByInode {
-            unordered.append((job, bytes))
+            unordered.append(job)
             append(.file(job, change))
         } else {
-            let isFull = addToBatch(job, bytes)
+            let isFull = addToBatch(job, min(stat.size, Self.batchByteLimit))
             append(.file(job, change))
             if isFull { flush() }
         }
@@ -196,10 +195,10 @@ final class ChangeDetector {
 
     private func flush() {
         closeRun()
-        for (job, bytes) in unordered.sorted(by: { $0.job.inode < $1.job.inode })
-        where addToBatch(job, bytes) { pushBatch() }
-        unordered = []
         pushBatch()
+        // A worker takes one file at a time. If each had a batch, they would read in turns and thus not in this order.
+        for job in unordered.sorted(by: { $0.inode < $1.inode }) { flow.jobs.push([job]) }
+        unordered = []
         guard !steps.isEmpty else { return }
         flow.steps.push(steps, isLarge: extentCount >= Self.blockExtents)
         (steps, pathBytes, extentCount) = ([], 0, 0)
