@@ -131,9 +131,7 @@ public final class Backup: Sendable {
             earlier: carrying.map { EarlierEntries(parents.followed, $0) }, stored: stored,
             isArchive: parents.isArchive)
         let racyTimestamps = RacyTimestamps(time: repository.time, tree: tree)
-        let strategy = ReadStrategy(
-            tree.medium, processors: max(1, request.workerCount), asked: request.readConcurrency,
-            mostOpenFiles: tree.mostOpenFiles)
+        let strategy = ReadStrategy(of: tree, for: request)
         let makeIngester = try ingesters(request, strategy, racyTimestamps, assembler, flow, progress) {
             session.added.storedBytes
         }
@@ -152,7 +150,8 @@ public final class Backup: Sendable {
         let makerThread = Thread { maker.value.makeSteps() }
         let mark = request.isDryRun ? ObjectNames.config : ObjectNames.session(session.id)
         let walk = SourceWalk(
-            tree, racyTimestamps, flow, filter: SourceFilter(exclusions, roots: request.paths, tree: tree),
+            tree, racyTimestamps, flow, lookers: strategy.lookers,
+            filter: SourceFilter(exclusions, roots: request.paths, tree: tree),
             isOwnFolder: { [ownFolder, tree, isDryRun = request.isDryRun] path, stat in
                 ownFolder?.isSeen(at: path, stat, in: tree, mark: mark, isUnique: !isDryRun) == true
             }, onEvent: onEvent)

@@ -12,6 +12,8 @@ package struct ReadStrategy: Equatable, Sendable {
     package var readers: Int
     /// True if files are read in the order of their inodes, because their content usually lies near them.
     package var isByInode: Bool
+    /// How many threads look up files at a time, if each look waits for another machine; else 1.
+    package var lookers: Int
 
     /// Number of readers if each read waits for another machine.
     private static let networkReaders = 8
@@ -29,6 +31,14 @@ package struct ReadStrategy: Equatable, Sendable {
         threads = min(max(1, asked ?? usual, processors), max(1, mostOpenFiles))
         readers = min(max(1, asked ?? usual), threads)
         isByInode = medium == .rotational
+        lookers = medium == .network ? readers : 1
+    }
+
+    /// Makes the strategy of a backup.
+    init(of tree: any SourceTree, for request: BackupRequest) {
+        self.init(
+            tree.medium, processors: max(1, request.workerCount), asked: request.readConcurrency,
+            mostOpenFiles: tree.mostOpenFiles)
     }
 
     /// Returns the tree, with reads limited to the allowed number of files at a time.

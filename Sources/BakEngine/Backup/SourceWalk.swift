@@ -14,6 +14,16 @@ struct WalkBlock: Sendable {
     var leftOut: [(number: Int, path: [UInt8])] = []
 }
 
+/// Consecutive events, for one thread.
+private final class BlockPart: @unchecked Sendable {
+    var events: ArraySlice<WalkEvent>
+
+    init(_ events: ArraySlice<WalkEvent>) { self.events = events }
+
+    /// Examines the unseen entries.
+    func look() { for index in events.indices { events[index] = events[index].seen } }
+}
+
 /// Walks the source of one backup. For one thread.
 final class SourceWalk {
     private let tree: any SourceTree
@@ -23,6 +33,8 @@ final class SourceWalk {
     private let onEvent: @Sendable (BackupEvent) -> Void
     private let flow: BackupFlow
     private let racyTimestamps: RacyTimestamps
+    /// How many threads examine the unseen entries of a block.
+    private let lookers: Int
     private var block: WalkBlock
     /// The folder of the block's last unseen entry, and the number of such folders in the block. An unseen entry is one
     /// that has no stat yet.
@@ -44,13 +56,15 @@ final class SourceWalk {
     private static let blockFolders = 32
 
     init(
-        _ tree: any SourceTree, _ racyTimestamps: RacyTimestamps, _ flow: BackupFlow, filter: SourceFilter,
+        _ tree: any SourceTree, _ racyTimestamps: RacyTimestamps, _ flow: BackupFlow, lookers: Int,
+        filter: SourceFilter,
         isOwnFolder: @escaping (_ path: [UInt8], FileStat) -> Bool,
         onEvent: @escaping @Sendable (BackupEvent) -> Void
     ) {
         self.tree = tree
         self.racyTimestamps = racyTimestamps
         self.flow = flow
+        self.lookers = lookers
         self.filter = filter
         self.isOwnFolder = isOwnFolder
         self.onEvent = onEvent
@@ -81,7 +95,11 @@ final class SourceWalk {
             append(event, path)
             return .proceed
         case .unseen(let path, let folder):
-            if folder !== lastFolder { folderCount += 1 }
+            if folder !== lastFolder {
+                // Looking here would be looking alone.
+                if lookers > 1, folderCount == Self.blockFolders { flush() }
+                folderCount += 1
+            }
             lastFolder = folder
             if tree.isLeaving(path) { return leaveLeaving(path) }
             let mayWait = folderCount <= Self.blockFolders
@@ -135,12 +153,27 @@ final class SourceWalk {
         for remark in filter.takeRemarks() { onEvent(.ignoreFile(remark: remark)) }
         // The less busy stage stats the unseen entries. That is this stage, as long as the next one still has blocks to
         // take.
-        if !flow.found.isEmpty {
+        if lookers > 1 {
+            lookTogether()
+        } else if !flow.found.isEmpty {
             for index in block.events.indices { block.events[index] = block.events[index].seen }
         }
         if !block.events.isEmpty || !block.leftOut.isEmpty { flow.found.push(block) }
         (lastFolder, folderCount, pathBytes) = (nil, 0, 0)
         block = WalkBlock(start: racyTimestamps.now())
         block.events.reserveCapacity(Self.blockEvents)
+    }
+
+    /// Examines the block's unseen entries in several threads.
+    private func lookTogether() {
+        guard folderCount > 0 else { return }
+        let events = block.events
+        let size = (events.count + lookers - 1) / lookers
+        let parts = stride(from: 0, to: events.count, by: max(1, size)).map { start in
+            BlockPart(events[start..<min(start + size, events.count)])
+        }
+        let threads = parts.map { part in Thread { part.look() } }
+        for thread in threads { thread.join() }
+        block.events = parts.flatMap(\.events)
     }
 }

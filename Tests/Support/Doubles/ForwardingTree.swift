@@ -14,6 +14,7 @@ open class ForwardingTree: SourceTree, @unchecked Sendable {
     public init(_ base: any SourceTree) { self.base = base }
 
     open func walk(_ visit: (WalkEvent) throws -> WalkDecision) throws { try base.walk(visit) }
+    open func walkAhead(_ visit: (WalkEvent) throws -> WalkDecision) throws { try walk(visit) }
     open func open(_ path: [UInt8]) throws(SourceError) -> any SourceFile { try base.open(path) }
     open func attributes(_ path: [UInt8], _ stat: FileStat) throws(SourceError) -> FileAttributes {
         try base.attributes(path, stat)

@@ -95,6 +95,60 @@ private final class WatchedTree: ForwardingTree, @unchecked Sendable {
         }
     }
 
+    /// A source that lets other threads look at its files, and waits until a number of them look at once.
+    private final class AheadTree: ForwardingTree, @unchecked Sendable {
+        private let kind: SourceMedium
+        override var medium: SourceMedium { kind }
+        let folder: Folder
+
+        init(_ base: any SourceTree, on medium: SourceMedium, awaiting lookers: Int) {
+            kind = medium
+            folder = Folder(awaiting: lookers)
+            super.init(base)
+        }
+
+        override func walkAhead(_ visit: (WalkEvent) throws -> WalkDecision) throws {
+            try base.walk { event in
+                guard case .entry(let path, let stat) = event, stat.type != .directory else {
+                    return try visit(event)
+                }
+                folder.monitor.locked { folder.stats[path] = stat }
+                return try visit(.unseen(path: path, in: folder))
+            }
+        }
+
+        final class Folder: OpenFolder, @unchecked Sendable {
+            let monitor = Monitor()
+            var stats: [[UInt8]: FileStat] = [:]
+            private var looking = 0
+            private var awaited: Int
+            private(set) var most = 0
+
+            init(awaiting lookers: Int) { awaited = lookers }
+
+            func stat(ofEntryAt path: [UInt8]) throws(SourceError) -> FileStat {
+                monitor.locked {
+                    looking += 1
+                    most = max(most, looking)
+                    monitor.signalAll()
+                    for _ in 0..<100 where most < awaited { monitor.wait(milliseconds: 100) }
+                    if most < awaited { awaited = 0 }
+                    looking -= 1
+                    return stats[path]!
+                }
+            }
+        }
+    }
+
+    @Test(arguments: [(SourceMedium.network, 8), (.solidState, 1), (.rotational, 1)])
+    func manyLookAtFilesOfAnotherMachine(medium: SourceMedium, lookers: Int) throws {
+        let bench = try MemoryBench()
+        let plain = try #require(try bench.backup(Self.tree(300)).snapshot)
+        let tree = AheadTree(Self.tree(300), on: medium, awaiting: lookers)
+        let report = try bench.backup(tree) { $0.parent = .none }
+        #expect(tree.folder.most == lookers && report.snapshot?.root == plain.root)
+    }
+
     @Test func aSpinningDiskIsReadByInode() throws {
         let bench = try MemoryBench()
         let files = Self.tree(100)
