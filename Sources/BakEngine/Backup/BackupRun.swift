@@ -169,7 +169,7 @@ public final class Backup: Sendable {
         let doubts =
             flow.hasWalkedAll
             ? parents.doubts(tally, stored, isMeant: request.allowsEmpty) : SourceDoubts()
-        var report = try assembler.finish(tally, doubts)
+        var report = try assembler.finish(tally, doubts, isFirst: parents.isFirst)
         if parents.isFirst, flow.hasWalkedAll { report.noteBareFolders(tally) }
         parents.enterArchives(in: &report)
         (report.excludedItems, report.unmatchedPatterns) = (walk.excludedItems, walk.unmatchedPatterns)

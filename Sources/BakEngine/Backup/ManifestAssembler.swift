@@ -373,15 +373,19 @@ final class ManifestAssembler: @unchecked Sendable {
     }
 
     /// Commits after all threads have ended. `doubts` are the doubts that the complete walk has found.
-    func finish(_ tally: SourceTally, _ doubts: SourceDoubts) throws -> BackupReport {
+    func finish(_ tally: SourceTally, _ doubts: SourceDoubts, isFirst: Bool) throws -> BackupReport {
         counters.newlyGoneFiles = tally.newlyGoneFiles + formersGone
         self.doubts = doubts
         var report = BackupReport()
         (report.isArchive, report.doubts) = (isArchive, doubts)
         report.parent = parent?.id
         report.wasInterrupted = flow.state.wasCancelled
-        // An interruption before the first file leaves nothing worth a snapshot.
-        if recordedEntries > 0, counters.files > 0 || !report.wasInterrupted {
+        // An interruption before the first file leaves nothing worth a snapshot. Neither does a first backup that could
+        // read nothing but folders. A later backup like that is recorded, and in doubt.
+        let isNothingRead =
+            counters.failedItems > 0 && counters.files == 0 && counters.others == 0 && isFirst
+            && request.copied == nil
+        if recordedEntries > 0, !isNothingRead, counters.files > 0 || !report.wasInterrupted {
             let root = try manifest.storeRoot()
             // An archive that carries over further archives must be committed even if nothing else changed.
             if request.skipsIfUnchanged, !report.wasInterrupted, joined.isEmpty, let parent,

@@ -51,10 +51,9 @@ public final class KeylessCheck {
         method = try Repository.identity(of: store).method
         precondition(method != .none)
         report.objects += 1
-        for found in try Obstructions(store).hindering {
-            try note {
-                throw CorruptionError(object: found.key.description, offset: 0, reason: "\(found)")
-            }
+        let obstructions = try Obstructions(store)
+        for found in obstructions.hindering + obstructions.others {
+            try note(found)
         }
         // The spares are listed before the snapshots. A session puts its record before its spare. So if the second
         // listing lacks the record of a listed spare, the record is lost.
@@ -66,6 +65,15 @@ public final class KeylessCheck {
             (ObjectNames.forgotten, [.forgetMarker]), (ObjectNames.vouched, [.vouch]),
             (ObjectNames.collections, [.collectionPlan, .collectionDecision]),
         ]
+        if try ids(in: ObjectNames.keys).isEmpty {
+            try note {
+                throw CorruptionError(
+                    object: ObjectNames.keys, offset: 0,
+                    reason:
+                        "it holds no key, so no password opens the repository. Put back a copy of this folder"
+                )
+            }
+        }
         for (folder, kinds) in folders {
             onEvent(.step(folder))
             for info in try store.list(folder) where !stop.isRequested {
@@ -80,7 +88,12 @@ public final class KeylessCheck {
         }
         onEvent(.step("packs"))
         var packs: [ObjectInfo] = []
-        try store.listPackFolders { objects, _ in packs += objects }
+        var inPlaceOfPacks: [Obstruction] = []
+        try store.listPackFolders { objects, obstructions in
+            packs += objects
+            inPlaceOfPacks += obstructions.filter { ObjectNames.pack(in: $0.key) != nil }
+        }
+        for found in inPlaceOfPacks { try note(found) }
         let total = packs.total { UInt64($0.size) }
         for info in packs where !stop.isRequested {
             guard let id = ObjectNames.pack(in: info.key) else { continue }
@@ -94,6 +107,10 @@ public final class KeylessCheck {
 
     private func ids(in folder: String) throws -> Set<ID128> {
         Set(try store.list(folder).compactMap { ObjectNames.id(in: $0.key) })
+    }
+
+    private func note(_ found: Obstruction) throws {
+        try note { throw CorruptionError(object: found.key.description, offset: 0, reason: "\(found)") }
     }
 
     private func note(_ check: () throws -> Void) throws {

@@ -165,9 +165,9 @@ public final class Repository: Sendable {
         } catch let error as StoreError where error.kind == .notFound {
             throw RepositoryError.noRepository(location: store.location)
         } catch let error as CorruptionError where !holdsSnapshots(store) {
-            // The file is too large for a configuration, and no snapshots prove that the store has a repository. It
-            // counts as a damaged configuration only if it begins like one.
-            guard (try? startsAsOurs(store)) == true else {
+            // Either the file is too large for a configuration, or it cannot be read. No snapshots prove that the store
+            // has a repository. If the file's start can be read and is not ours, it belongs to another program.
+            if !error.isRefused, (try? startsAsOurs(store)) == false {
                 throw RepositoryError.notBakstore(location: store.location)
             }
             throw error

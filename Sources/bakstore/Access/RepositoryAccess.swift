@@ -150,6 +150,8 @@ struct RepositoryAccess {
                 message:
                     "cannot open the repository \(location): \(error)"
                     + (error.kind == .obstructedFolder ? "" : ". Check its permissions and its disk"))
+        } catch let error as CorruptionError where error.isRefused {
+            throw CommandFailure(code: .failed, message: "cannot open the repository \(location): \(error)")
         } catch let error as CorruptionError where !error.needsNewerProgram {
             throw CommandFailure(
                 code: .damage,

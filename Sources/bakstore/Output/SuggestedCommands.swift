@@ -3,8 +3,8 @@
 // messages pass through here on their way out, so none can forget the flags.
 //
 // Always holds: a command begins with the program's name and one of its commands, at the start of a text or after a
-// colon or semicolon. It ends at the next `,`, `;`, `)` or `"`, at a colon before a space, or at the end of the text. A
-// command that names a repository stays as it is.
+// colon or semicolon. It ends at the next `,`, `;`, `)` or `"`, at a colon before a space, at a space before `(`, or at
+// the end of the text. A command that names a repository stays as it is.
 
 import BakCore
 
@@ -52,7 +52,8 @@ struct SuggestedCommands: Sendable, Equatable {
             let command = rest[start...]
             let end =
                 command.indices.first { place in
-                    ",;)\"`".contains(command[place]) || command[place...].hasPrefix(": ")
+                    ",;)\"`".contains(command[place])
+                        || [": ", " ("].contains { command[place...].hasPrefix($0) }
                 } ?? rest.endIndex
             let words = rest[start..<end]
             result += rest[..<end]
