@@ -37,8 +37,8 @@ extension Repository {
     /// it.
     fileprivate convenience init(_ other: Repository, on store: any ObjectStore, random: any RandomSource) {
         self.init(
-            store: store, config: other.config, sealer: other.context.sealer, unlocked: other.unlocked,
-            cache: other.cache, time: other.time, random: random)
+            store: store, config: other.config, sealer: other.context.sealer, key: other.key,
+            openedSlot: other.openedSlot, cache: other.cache, time: other.time, random: random)
     }
 
     fileprivate func remove(_ id: ID128, _ order: RemovalOrder) throws {

@@ -161,12 +161,12 @@ extension Repository {
     }
 
     func foundSlots() throws -> KeySlots {
-        try KeySlots(store, repository: config.id, known: unlocked?.slot)
+        try KeySlots(store, repository: config.id, known: openedSlot)
     }
 
     func infos(_ found: KeySlots) -> [KeySlotInfo] {
         var infos = found.slots.map { slot in
-            var info = KeySlotInfo(id: slot.id, cost: slot.cost, isCurrent: slot.id == unlocked?.slot)
+            var info = KeySlotInfo(id: slot.id, cost: slot.cost, isCurrent: slot.id == openedSlot)
             do throws(CorruptionError) {
                 info.note = try slot.note(context, object: ObjectNames.keySlot(slot.id).description)
             } catch { info.fault = error }
@@ -193,7 +193,7 @@ extension Repository {
     public func addKeySlot(
         password: SecretBytes, cost: PasswordCost, note: KeySlotNote
     ) throws -> ID128 {
-        guard let unlocked else { throw RepositoryError.notEncrypted(location: store.location) }
+        guard let key else { throw RepositoryError.notEncrypted(location: store.location) }
         func expectAtMost(_ count: Int) throws {
             let found = try KeySlots(store, repository: config.id)
             guard found.slots.count > count || found.areCut else { return }
@@ -205,7 +205,7 @@ extension Repository {
         try expectAtMost(KeySlots.most - 1)
         let id = ID128(from: random)
         try KeySlots.put(
-            UnlockedKey(key: unlocked.key, slot: id), config.encryption, password: password, cost: cost,
+            UnlockedKey(key: key, slot: id), config.encryption, password: password, cost: cost,
             note: note, repository: config.id, in: store, random: random)
         do {
             // Other programs may have added slots meanwhile. The program that put the last slot sees all of them, so it

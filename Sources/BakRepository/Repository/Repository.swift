@@ -25,16 +25,18 @@ public final class Repository: Sendable {
     /// The hasher that names manifest segments and roots. Its domain differs from that of chunks, so equal bytes get
     /// different ids.
     public let manifestHasher: ContentHasher
-    /// The key and the slot that opened the repository; nil if it is not encrypted.
-    let unlocked: UnlockedKey?
+    /// The key that opens the repository without a password; nil if it is not encrypted.
+    public let key: SecretBytes?
+    /// The slot that opened the repository; nil if the caller had the key, or if the repository is not encrypted.
+    let openedSlot: ID128?
     /// The salts of packs that have been read.
     let packSalts = PackSalts()
     /// Held while this machine must not change its record of the state that it saw last.
     let olderHold = OlderHold()
 
     init(
-        store: any ObjectStore, config: RepositoryConfig, sealer: Sealer, unlocked: UnlockedKey?,
-        cache: any LocalCache, time: any TimeSource, random: any RandomSource
+        store: any ObjectStore, config: RepositoryConfig, sealer: Sealer, key: SecretBytes?,
+        openedSlot: ID128?, cache: any LocalCache, time: any TimeSource, random: any RandomSource
     ) {
         self.store = store
         self.config = config
@@ -42,7 +44,8 @@ public final class Repository: Sendable {
         self.time = time
         self.random = random
         context = FrameContext(repository: config.id, sealer: sealer)
-        self.unlocked = unlocked
+        self.key = key
+        self.openedSlot = openedSlot
         chunkHasher = ContentHasher(config.idAlgorithm, secret: config.secret, domain: "chunk")
         manifestHasher = ContentHasher(config.idAlgorithm, secret: config.secret, domain: "manifest")
     }
@@ -146,8 +149,8 @@ public final class Repository: Sendable {
             throw RepositoryError.alreadyExists(location: store.location)
         }
         return Repository(
-            store: store, config: config, sealer: sealer, unlocked: unlocked, cache: cache, time: time,
-            random: random)
+            store: store, config: config, sealer: sealer, key: unlocked?.key, openedSlot: unlocked?.slot,
+            cache: cache, time: time, random: random)
     }
 
     /// Returns the id of the repository in a store and its cipher. The configuration shows both without a key.
@@ -202,31 +205,38 @@ public final class Repository: Sendable {
 
     /// Opens the repository in a store.
     ///
-    /// - Parameter password: asked for the password if the repository is encrypted.
+    /// - Parameters:
+    ///   - key: a key that may be the repository's, such as one that an earlier command unlocked. If it opens the
+    ///     configuration, no password is needed; otherwise it is ignored.
+    ///   - password: asked for the password if the repository is encrypted.
     /// - Throws: `RepositoryError.noRepository` if there is no configuration, `.wrongPassword` if the password opens no
     ///   key slot, `CorruptionError` if the configuration is damaged or from a newer program.
     public static func open(
         _ store: any ObjectStore, cache: any LocalCache, time: any TimeSource, random: any RandomSource,
-        password: (() throws -> SecretBytes)? = nil
+        key: SecretBytes? = nil, password: (() throws -> SecretBytes)? = nil
     ) throws -> Repository {
         let bytes = try configBytes(store)
         let header = try header(bytes)
-        var (sealer, unlocked): (Sealer, UnlockedKey?) = (.plain, nil)
-        if header.seal != .none {
-            guard let password else { throw RepositoryError.passwordNeeded(location: store.location) }
-            let known = OpenedSlot.last(header.id, in: cache)
-            let slots = try KeySlots(store, repository: header.id, known: known)
-            let opened = try slots.unlock(known: known, password)
-            if opened.slot != known { OpenedSlot.remember(opened.slot, header.id, in: cache) }
-            sealer = Sealer(header.seal, key: opened.key, repository: header.id, random: random)
-            unlocked = opened
+        func open(_ key: SecretBytes?, _ slot: ID128?) throws -> Repository {
+            let sealer =
+                key.map { Sealer(header.seal, key: $0, repository: header.id, random: random) } ?? .plain
+            let config = try bytes.withUnsafeBytes { bytes throws(CorruptionError) in
+                try RepositoryConfig(decoding: bytes, object: ObjectNames.config.description, sealer: sealer)
+            }
+            return Repository(
+                store: store, config: config, sealer: sealer, key: key, openedSlot: slot, cache: cache,
+                time: time, random: random)
         }
-        let config = try bytes.withUnsafeBytes { bytes throws(CorruptionError) in
-            try RepositoryConfig(decoding: bytes, object: ObjectNames.config.description, sealer: sealer)
-        }
-        return Repository(
-            store: store, config: config, sealer: sealer, unlocked: unlocked, cache: cache, time: time,
-            random: random)
+        guard header.seal != .none else { return try open(nil, nil) }
+        // If the key does not open the configuration, one of the two is not this repository's, or the configuration is
+        // damaged. Opening with the password tells which.
+        if let key, key.count == Sealer.keyBytes, let repository = try? open(key, nil) { return repository }
+        guard let password else { throw RepositoryError.passwordNeeded(location: store.location) }
+        let known = OpenedSlot.last(header.id, in: cache)
+        let slots = try KeySlots(store, repository: header.id, known: known)
+        let unlocked = try slots.unlock(known: known, password)
+        if unlocked.slot != known { OpenedSlot.remember(unlocked.slot, header.id, in: cache) }
+        return try open(unlocked.key, unlocked.slot)
     }
 
     /// True if objects are encrypted.
