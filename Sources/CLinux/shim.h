@@ -2,6 +2,7 @@
 // `syscall`, whose variable arguments Swift cannot pass. Declarations and casts, no logic.
 #include <fcntl.h>
 #include <signal.h>
+#include <linux/keyctl.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
 #include <sys/random.h>
@@ -41,6 +42,30 @@ enum {
 static inline int linux_openat2(int folder, const char *path, const struct open_how *how) {
     return (int)syscall(437, folder, path, how, sizeof *how);
 }
+
+// add_key(2) and keyctl(2), which glibc does not wrap, for keys of the type "user".
+static inline long linux_key_add(int keyring, const char *name, const void *bytes, size_t count) {
+    return syscall(SYS_add_key, "user", name, bytes, count, keyring);
+}
+static inline long linux_key_find(int keyring, const char *name) {
+    return syscall(SYS_keyctl, KEYCTL_SEARCH, keyring, "user", name, 0);
+}
+static inline long linux_key_read(int key, void *buffer, size_t count) {
+    return syscall(SYS_keyctl, KEYCTL_READ, key, buffer, count);
+}
+static inline long linux_key_set_permissions(int key, unsigned int permissions) {
+    return syscall(SYS_keyctl, KEYCTL_SETPERM, key, permissions);
+}
+static inline long linux_key_set_timeout(int key, unsigned int seconds) {
+    return syscall(SYS_keyctl, KEYCTL_SET_TIMEOUT, key, seconds);
+}
+static inline long linux_key_link(int key, int keyring) {
+    return syscall(SYS_keyctl, KEYCTL_LINK, key, keyring);
+}
+static inline long linux_key_unlink(int key, int keyring) {
+    return syscall(SYS_keyctl, KEYCTL_UNLINK, key, keyring);
+}
+static inline long linux_key_invalidate(int key) { return syscall(SYS_keyctl, KEYCTL_INVALIDATE, key); }
 
 // ioctl(TIOCGWINSZ): the terminal's width in columns, 0 when there is none.
 static inline int linux_terminal_columns(int descriptor) {
