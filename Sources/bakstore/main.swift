@@ -21,5 +21,5 @@ if arguments.isEmpty {
 let code = Commands.main(
     Array(arguments.dropFirst()), terminal: SystemConsole(), clock: SystemTime(),
     variable: Machine.variable, localOffset: Machine.utcOffsetSeconds,
-    stop: StopSignal { Interruption.isRequested })
+    keyCache: KernelKeyCache(), stop: StopSignal { Interruption.isRequested })
 exit(code.rawValue)

@@ -76,7 +76,7 @@ enum PasswordPurpose {
     /// A new key slot.
     case addition
 
-    fileprivate var flags: (file: Flag<String?>, command: Flag<String?>) {
+    var flags: (file: Flag<String?>, command: Flag<String?>) {
         switch self {
         case .repository: (.passwordFile, .passwordCommand)
         case .source: (.fromPasswordFile, .fromPasswordCommand)

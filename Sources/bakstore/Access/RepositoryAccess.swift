@@ -137,7 +137,8 @@ struct RepositoryAccess {
                 store,
                 cache: try cache(
                     of: id, location, isEncrypted: isEncrypted, context, isReadOnly: writesNothing),
-                time: context.clock, random: SystemRandom()
+                time: context.clock, random: SystemRandom(),
+                key: isEncrypted ? context.cachedKey(purpose, of: id, invocation) : nil
             ) { try context.password(purpose, of: location.place, invocation) }
             if !writesNothing {
                 try context.expectNoOlderState(repository, at: location, invocation)

@@ -25,7 +25,7 @@ enum Commands {
     static func main(
         _ words: [[UInt8]], terminal: any Console, clock: any TimeSource,
         variable: (String) -> [UInt8]?, localOffset: @escaping @Sendable (Timestamp) -> Int,
-        stop: StopSignal
+        keyCache: any KeyCache, stop: StopSignal
     ) -> ExitCode {
         let isASCII = Environment.isASCII(variable)
         var suggestions = SuggestedCommands()
@@ -41,7 +41,7 @@ enum Commands {
                 terminal: isASCII
                     ? ASCIIConsole(base: terminal, isJSON: invocation.has(.json)) : terminal,
                 plainTerminal: terminal, environment: try known ?? Environment(variable), clock: clock,
-                localOffset: localOffset, stop: stop, isQuiet: invocation.has(.quiet),
+                localOffset: localOffset, keyCache: keyCache, stop: stop, isQuiet: invocation.has(.quiet),
                 isJSON: invocation.has(.json), suggestions: suggestions)
             let code = try run(invocation, context: context)
             do throws(OutputError) {

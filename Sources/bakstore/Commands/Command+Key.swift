@@ -14,15 +14,19 @@ extension CommandSpec {
             Subcommand(name: "add", summary: "add another password"),
             Subcommand(name: "remove", summary: "remove a password", operand: Operand("ID", .nothing, 1...1)),
             Subcommand(name: "passwd", summary: "change the given password"),
+            Subcommand(name: "cache", summary: "let your commands work without the password for a time"),
+            Subcommand(name: "uncache", summary: "make your commands ask for the password again"),
         ],
-        flags: [.newPasswordFile, .newPasswordCommand, .name],
+        flags: [.newPasswordFile, .newPasswordCommand, .name, .cacheFor],
         exitCodes: [(.damage, "key slots are damaged")],
         notes: """
             A repository has one key, and a key slot for each password. A removed password no longer opens the repository.
-            But a person who has read the key before, or kept a copy of the slot, can still open it.
+            But a person who has read the key before, or kept a copy of the slot, can still open it. cache keeps the key
+            in the kernel's memory, where every program of this user can read it until its time is over.
             """,
         examples: [
-            ("bakstore key add --name laptop", "asks for another password that opens the repository")
+            ("bakstore key add --name laptop", "asks for another password that opens the repository"),
+            ("bakstore key cache --for 1h", "asks for the password once for all commands of the next hour"),
         ],
         run: Commands.key)
 }
@@ -47,15 +51,18 @@ extension Commands {
         let operands = invocation.operands.map { String(decoding: $0, as: UTF8.self) }
         guard let action = KeyAction(operands) else {
             throw UsageError(
-                "key takes one of: list, add, remove ID, passwd", command: .key)
+                "key takes one of: list, add, remove ID, passwd, cache, uncache", command: .key)
+        }
+        if case .uncache = action {
+            try uncacheKey(invocation, context)
+            return .done
         }
         let access = try RepositoryAccess.open(invocation, context: context)
         let repository = access.repository
-        guard repository.config.encryption != .none else {
-            throw CommandFailure(
-                code: .failed, message: "\(access.location) is not encrypted, so it has no keys")
-        }
+        try expectEncrypted(repository.config.encryption, access.location)
         switch action {
+        case .uncache: break
+        case .cache: try cacheKey(repository, invocation, context)
         case .list: return try list(repository, invocation, context)
         case .add:
             let id = try add(repository, invocation, context)
@@ -63,6 +70,7 @@ extension Commands {
         case .remove(let name):
             let id = try find(name, repository)
             let isOurs = try repository.removeKeySlot(id)
+            endCaching(of: repository.config.id, context)
             if !isOurs { context.remark(removedMeanwhile(id)) }
             let what = isOurs ? "removed key slot \(id.short)" : "key slot \(id.short) was removed before"
             try tell(.keyRemoved, id, what, context)
@@ -78,9 +86,15 @@ extension Commands {
             }
             let id = try add(repository, invocation, context)
             if try !repository.removeKeySlot(old) { context.remark(removedMeanwhile(old)) }
+            endCaching(of: repository.config.id, context)
             try tell(.keyChanged, id, "changed the password; its key slot is \(id.short)", context)
         }
         return .done
+    }
+
+    static func expectEncrypted(_ method: SealMethod, _ location: RepositoryLocation) throws(CommandFailure) {
+        guard method == .none else { return }
+        throw CommandFailure(code: .failed, message: "\(location) is not encrypted, so it has no keys")
     }
 
     private static func removedMeanwhile(_ id: ID128) -> String {
@@ -160,9 +174,9 @@ extension Commands {
     }
 }
 
-/// What to do with key slots.
+/// What to do with keys and key slots.
 private enum KeyAction {
-    case list, add, passwd
+    case list, add, passwd, cache, uncache
     case remove(String)
 
     init?(_ operands: [String]) {
@@ -170,6 +184,8 @@ private enum KeyAction {
         case ("list", 1): self = .list
         case ("add", 1): self = .add
         case ("passwd", 1): self = .passwd
+        case ("cache", 1): self = .cache
+        case ("uncache", 1): self = .uncache
         case ("remove", 2): self = .remove(operands[1])
         default: return nil
         }

@@ -12,6 +12,8 @@ struct CommandContext: Sendable {
     var clock: any TimeSource
     /// Seconds east of UTC at a moment.
     var localOffset: @Sendable (Timestamp) -> Int
+    /// The keys of repositories that this user's commands may open without a password.
+    var keyCache: any KeyCache
     /// The signal that the user wants the command to end.
     var stop: StopSignal = .never
     /// True if the user wants nothing but errors.

@@ -35,6 +35,8 @@ struct Message {
         case keyAdded = "key_added"
         case keyRemoved = "key_removed"
         case keyChanged = "key_changed"
+        case keyCached = "key_cached"
+        case keyUncached = "key_uncached"
         // At the end.
         case summary
     }

@@ -170,7 +170,7 @@ import Testing
             let code = Commands.main(
                 words.map { Array($0.utf8) }, terminal: terminal, clock: SystemTime(),
                 variable: { [home] in home.variables[$0].map { Array($0.utf8) } }, localOffset: { _ in 0 },
-                stop: .never)
+                keyCache: MemoryKeyCache(), stop: .never)
             #expect(code == .done, "\(words)")
             try expectJSON(terminal.outputText, types, "\(words)")
             for line in terminal.errorText.split(separator: "\n") {

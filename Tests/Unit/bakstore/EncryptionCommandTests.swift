@@ -9,7 +9,7 @@ import Testing
 @testable import bakstore
 
 /// A machine on which everything seems slow. So passwords get the lowest permitted cost.
-private final class SlowMachine: TimeSource {
+final class SlowMachine: TimeSource {
     private let seconds = Mutex(UInt64(0))
 
     func now() -> Timestamp { SystemTime().now() }

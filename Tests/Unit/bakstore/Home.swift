@@ -12,6 +12,7 @@ final class Home {
     var variables: [String: String] = [:]
     var isInterrupted = false
     var clock: any TimeSource = SystemTime()
+    let keyCache = MemoryKeyCache()
 
     init() throws {
         path = NSTemporaryDirectory() + "bakstore-home-\(UUID().uuidString)"
@@ -54,7 +55,7 @@ final class Home {
         let code = Commands.main(
             words, terminal: terminal, clock: clock,
             variable: { [variables] in variables[$0].map { Array($0.utf8) } }, localOffset: { _ in 0 },
-            stop: StopSignal { isInterrupted })
+            keyCache: keyCache, stop: StopSignal { isInterrupted })
         return (code, terminal.outputText, terminal.errorText)
     }
 }

@@ -104,6 +104,9 @@ import Testing
         #expect(added.contains("key_added"))
         let changed = run("key", "passwd", key[0], key[1], key[2], key[3], "--new-password-file", "~/second")
         #expect(changed.contains("key_changed"))
+        let second = ["-r", "~/a", "--password-file", "~/second"]
+        #expect(run("key", "cache", second[0], second[1], second[2], second[3]) == ["key_cached"])
+        #expect(run("key", "uncache", "-r", "~/a") == ["key_uncached"])
         #expect(run("check", "-r", "~/a", "--without-key") == ["summary"])
         run("init", "-r", "~/b")
         run("init", "-r", "~/c", "--from-repo", "~/b", "--copy-chunker-params")

@@ -137,7 +137,7 @@ final class RecordingTerminal: Console, @unchecked Sendable {
         terminal.errorIsTerminal = words.count > 1
         let context = CommandContext(
             terminal: terminal, plainTerminal: terminal, environment: try Environment { _ in nil },
-            clock: SimulatedTime(), localOffset: { _ in 0 })
+            clock: SimulatedTime(), localOffset: { _ in 0 }, keyCache: MemoryKeyCache())
         let line = try ArgumentParser.parse(words.map { Array($0.utf8) })
         let reporter = context.progress(for: line)
         reporter.update { progress }
@@ -151,7 +151,7 @@ final class RecordingTerminal: Console, @unchecked Sendable {
         Commands.main(
             words.map { Array($0.utf8) }, terminal: terminal, clock: SimulatedTime(),
             variable: { variables[$0].map { Array($0.utf8) } }, localOffset: { _ in 0 },
-            stop: .never)
+            keyCache: MemoryKeyCache(), stop: .never)
     }
 
     @Test func versionAndHelp() {

@@ -12,7 +12,7 @@ struct QuestionTests {
         return CommandContext(
             terminal: terminal, plainTerminal: terminal, environment: try Environment { _ in nil },
             clock: SimulatedTime(),
-            localOffset: { _ in 0 }, stop: StopSignal { stop })
+            localOffset: { _ in 0 }, keyCache: MemoryKeyCache(), stop: StopSignal { stop })
     }
 
     @Test func anAnswerAndAnAbsentTerminalAreTold() throws {
