@@ -22,7 +22,7 @@ struct LibraryItem: Sendable {
 /// The state that the workers of a benchmark share.
 struct LibraryShared: Sendable {
     let trials: [SchemeTrial]
-    /// The names of whole files, by type.
+    /// The digests of whole files, by the type of the file.
     let files: DistinctTally
     let duplicates: DuplicateFinder
     /// The trials of changed files; nil without a baseline.

@@ -1,5 +1,5 @@
 // BackupParents: chooses the earlier snapshots that a backup uses, which are its parents. The backup compares files
-// with some parents and follows some. It takes from some how many files the source had before.
+// with some of them, follows some of them, and learns from some of them how many files the source had before.
 //
 // Terms:
 // - To follow a snapshot: to look for its entries that the source no longer has. The backup reports such files as gone,
@@ -19,7 +19,8 @@
 //   remaining heads.
 // - The record of an archive names only snapshots that the archive followed.
 // - If a commit record is damaged but its spare is not, the spare is used.
-// - The backup of an archive fails if it cannot follow a snapshot that may have entries that are in no other snapshot.
+// - If the new snapshot is to be an archive and an unreadable snapshot may hold the only copy of an entry, the backup
+//   fails.
 
 import BakCore
 import BakFormat
@@ -36,9 +37,9 @@ final class BackupParents {
     /// The first snapshot that files are compared with. For an archive that compares with no snapshot, it is the latest
     /// complete snapshot.
     let parent: CommitRecord?
-    /// The parent that the new snapshot's record names. It is nil if the user gave the new snapshot an earlier date
-    /// than this parent has, and did not choose the parent. Files are then still compared with the parent, but the new
-    /// snapshot does not come after it.
+    /// The parent that the new snapshot's record names. It is nil if the user chose no parent, but gave the new
+    /// snapshot an earlier date than `parent` has. Files are then still compared with `parent`, but the new snapshot
+    /// does not come after it.
     let recordedParent: CommitRecord?
     /// The latest complete snapshot of the same device and paths.
     private let latest: ParentTrack?
@@ -49,8 +50,8 @@ final class BackupParents {
     /// The heads, besides `latest` and `resumed`, that the new archive follows.
     let branches: [CommitRecord]
     /// Archives of other paths, or of another device of the same host, that the user may have meant to continue; see
-    /// `Chain.others`. The list is empty if these paths have a snapshot, or if the user said whether the backup is an
-    /// archive.
+    /// `Chain.others`. The list is empty if the backup's own paths have a snapshot, or if the user said whether the
+    /// backup is an archive.
     let others: [CommitRecord]
     /// The archives, besides the recorded parent, that the record names as carried over. Archives for which the
     /// recorded parent already stands are left out.
@@ -234,8 +235,8 @@ private struct Chain {
     var branches: [CommitRecord] = []
     /// The archives of other devices or paths, newest first; filled only if the device and paths of the request have no
     /// snapshot. For each other pair of device and paths, the list has the latest complete snapshot if that is an
-    /// archive. Snapshots count if they are of the request's device, on any host, or of any device of the request's
-    /// host.
+    /// archive. Two kinds of snapshots count: those of the request's device, whatever their host, and those of the
+    /// request's host, whatever their device.
     var others: [CommitRecord] = []
     /// The order of all snapshots.
     var order: SnapshotOrder?
@@ -245,8 +246,8 @@ private struct Chain {
     init() {}
 
     /// True if the next backup is an archive unless the user says otherwise. This is so if the latest complete snapshot
-    /// is an archive. A backup that is not an archive ends the archives in `branches`. A copy that is not an archive
-    /// ends them only if one of them is among its ancestors.
+    /// is an archive. It is also so if the latest complete snapshot is only a copy, is not an archive, and has no
+    /// archive of `branches` among its ancestors: such a copy came from elsewhere and did not end those archives.
     var goesOnAsArchive: Bool {
         guard let latest, let order, !latest.isArchive else { return latest?.isArchive == true }
         guard latest.original != nil, !branches.isEmpty else { return false }

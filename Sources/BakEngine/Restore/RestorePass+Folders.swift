@@ -1,13 +1,17 @@
 // RestorePass+Folders: enters the folders above a restore's entries, makes those that are missing, and learns which
 // names are in them.
+//
+// Some targets treat two folders of the snapshot, such as `Photos` and `photos`, as one folder: a shared folder. Each
+// entry that the restore puts there notes a *claim* to its name (TargetNames.swift), so that no entry replaces the item
+// of another.
 
 import BakCore
 import BakStorage
 
 extension RestorePass {
-    /// The maximum number of other folders of the snapshot that may be one folder at the target. For each of them the
-    /// restore reads the manifest again, to learn the claims in it. If there are more, the restore does not tell their
-    /// entries apart.
+    /// The restore reads the manifest again for each folder that shares one folder of the target with the current one,
+    /// to learn which entries have claims there. If there are more such folders than this, it does not read them. It
+    /// then takes every item there for the item of another entry.
     private static let mostOthers = 16
 
     /// Makes the missing folders above an entry: those that are wanted only as ancestors, and those that the manifest
@@ -83,8 +87,9 @@ extension RestorePass {
         return InodeKey(device: found.device, inode: found.inode)
     }
 
-    /// Notes the claim of an entry to a path. Returns the claims of other entries of this restore that have the item
-    /// there already; nil if there are none. The array is empty if there are some but it is unknown which.
+    /// Notes the claim of an entry to a path. If this restore put the item at that path there for other entries,
+    /// returns the claims of those entries. Returns an empty array if it did so, but it is unknown for which. Returns
+    /// nil if the item is not from this restore, or if there is no item.
     func claim(
         _ path: [UInt8], _ type: FileType, finding found: FileType?, number: InodeKey? = nil
     ) throws(TargetError) -> [TargetNames.Claim]? {
@@ -108,8 +113,8 @@ extension RestorePass {
         return TargetNames.folder(holding: found)
     }
 
-    /// Notes the claims of other folders of the snapshot that are, at the target, the folder at `path`. Items in that
-    /// folder without a claim are from an earlier restore, or belong to the user.
+    /// Adds the claims of the entries in other folders of the snapshot that share the target's folder at `path`. An
+    /// item in that folder to which no entry has a claim is from an earlier restore, or belongs to the user.
     private func share(
         _ folder: inout TargetNames.Folder, at path: [UInt8], with others: [TargetNames.Claim]
     ) throws {
