@@ -54,8 +54,9 @@ public struct PasswordCost: Equatable, Sendable {
         }
     }
 
-    /// Returns a cost of at most about two seconds on this machine, and at least half a second on a fast machine.
-    /// Throws what `nanoseconds` throws.
+    /// Returns a cost that takes between half a second and about two seconds on this machine, if that is possible with
+    /// 64 to 256 MiB and three to eight passes. An attempt takes longer on a very slow machine, and less time on a very
+    /// fast one. Throws what `nanoseconds` throws.
     ///
     /// - Parameter nanoseconds: hashes at a cost and returns the time that this took.
     public static func calibrated(

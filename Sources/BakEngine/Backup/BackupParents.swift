@@ -53,8 +53,8 @@ final class BackupParents {
     /// `Chain.others`. The list is empty if the backup's own paths have a snapshot, or if the user said whether the
     /// backup is an archive.
     let others: [CommitRecord]
-    /// The archives, besides the recorded parent, that the record names as carried over. Archives for which the
-    /// recorded parent already stands are left out.
+    /// The archives, besides the recorded parent, that the new snapshot's record names as carried over. Archives for
+    /// which the recorded parent already stands are left out.
     let joined: [CommitRecord]
     /// The maximum number of heads that one backup follows besides `latest`. Each of them has an open manifest in
     /// memory.
@@ -94,8 +94,8 @@ final class BackupParents {
         latest = tracks.first { $0.snapshot.id == chain.latest?.id }
         trusted = tracks.first { $0.snapshot.id == chain.trusted?.id }
         for track in [latest, trusted] { track?.saysHowMuch = true }
-        // The content of missed files shows whether they were only renamed. An archive does not ask this, because it
-        // keeps all gone files, so it takes no sample.
+        // The content of missed files shows whether they were only renamed. An archive keeps all gone files, renamed or
+        // not, so it needs no sample of that content.
         if !isArchive {
             for track in [latest, trusted] { track?.missedContent = ContentSample() }
         }
@@ -246,8 +246,9 @@ private struct Chain {
     init() {}
 
     /// True if the next backup is an archive unless the user says otherwise. This is so if the latest complete snapshot
-    /// is an archive. It is also so if the latest complete snapshot is only a copy, is not an archive, and has no
-    /// archive of `branches` among its ancestors: such a copy came from elsewhere and did not end those archives.
+    /// is an archive. It is also so if the latest complete snapshot is no archive but a copy, and `branches` has
+    /// archives, none of which is an ancestor of that copy: such a copy came from elsewhere and did not end those
+    /// archives.
     var goesOnAsArchive: Bool {
         guard let latest, let order, !latest.isArchive else { return latest?.isArchive == true }
         guard latest.original != nil, !branches.isEmpty else { return false }
@@ -260,7 +261,8 @@ private struct Chain {
         for snapshot in list.unreadable { onEvent(.snapshotUnreadable(snapshot)) }
         var known = list.readable
         if !list.unreadable.isEmpty {
-            // A backup may not rely on blobs of a session whose record is missing.
+            // A backup may not rely on blobs of a session whose commit record is missing, even if the record's spare
+            // exists.
             let followable = list.unreadable.filter { !$0.isMissing && !$0.isDoubtful && $0.spare != nil }
             let carriedOver = list.order.carriedOver(by: known)
             let isFine = carriedOver.union(followable.map(\.id))
@@ -270,7 +272,8 @@ private struct Chain {
         var related = known.filter {
             $0.device == request.device && Set($0.paths) == Set(request.paths)
         }
-        // If the user gave a date, snapshots after it are no parents, unless there is no earlier one.
+        // If the user gave a date, only snapshots up to that date can be parents. If there are none, every related
+        // snapshot can be.
         if let time = request.time, related.contains(where: { list.order.time(of: $0) <= time }) {
             related.removeAll { list.order.time(of: $0) > time }
         }

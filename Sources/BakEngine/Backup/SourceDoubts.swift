@@ -5,8 +5,9 @@
 // same state.
 //
 // Always holds:
-// - Files that a rule leaves out now count neither among a path's former files nor among its present ones. They do
-//   count, as missing, if none of the former files and only few other files are stored.
+// - If a rule leaves out a file that the path had, the file is normally ignored: it is neither a former nor a present
+//   file of the path. It counts as missing only if the backup is no archive and stores none of the path's former files
+//   and only few other files there.
 // - Gone files that a vouch calls safe to delete do not count as missing.
 // - A path without files confirms nothing. It stays in doubt until it has files again, or until the user says that its
 //   state is intended.
@@ -31,8 +32,9 @@ struct SourceTally {
     private var hasLinks: [Bool]
     /// The root that the walk has reached, as an index into `roots`.
     private(set) var current = 0
-    /// A sample of the content of unchanged files. It has the files that a parent with a sample of missed content does
-    /// not have at their paths. Together the two samples show which missed files were only renamed.
+    /// A sample of the content of files that are unchanged since one parent, but at whose paths another parent has no
+    /// file. The other parent has a sample of its missed content. If the two samples share content, the missed files
+    /// with that content were only renamed.
     var newContent = ContentSample()
 
     init(roots paths: [[UInt8]]) {
@@ -90,8 +92,9 @@ struct SourceTally {
         return current
     }
 
-    /// Returns the index in `roots` of the root that a path is at or beneath. A displaced name that an archive gives a
-    /// root belongs to that root, too.
+    /// Returns the index in `roots` of the root that a path is at or beneath. If another item has taken a root's path,
+    /// an archive carries the former item over under a displaced name. A path at or beneath that name belongs to the
+    /// root, too.
     func root(of path: [UInt8]) -> Int? {
         rootAbove(path) ?? roots.firstIndex { DisplacedName.isOf($0.path, path) }
     }
@@ -129,8 +132,8 @@ public struct SourceDoubts: Sendable {
         public var emptied: UInt64
         /// Number of other files that are stored completely.
         public var others: UInt64
-        /// Number of its files that a rule leaves out now. It is 0 if any of its former files is stored, or if many
-        /// other files are.
+        /// Number of its files that a rule leaves out now. It is 0 if the backup is an archive, if it stores any of the
+        /// path's former files, or if it stores many other files.
         public var leftOut: UInt64
         /// Number of its files that are gone and were called safe to delete.
         public var vouched: UInt64
@@ -234,8 +237,9 @@ private struct Remains {
     /// as database dumps are.
     private static let fewestToTell: UInt64 = 4
 
-    /// For an archive, which keeps all gone files, and for very few files, only the numbers of files are compared.
-    /// Otherwise files are compared by path, and by content if no parent has a file at the path.
+    /// Files are compared by path, and by content if no parent has a file at the path. Only the numbers of files are
+    /// compared if the backup is an archive, which keeps all gone files, or if the path had fewer than `fewestToTell`
+    /// files and a rule leaves out none of them.
     init(of parent: ParentTrack, _ tally: SourceTally, _ stored: StoredTally, isArchive: Bool) {
         let places = tally.roots.indices
         lostMounts = places.map { parent.lostMount(beneath: $0) }

@@ -30,8 +30,8 @@ public struct AssetName: Hashable, Sendable {
     public let role: AssetRole
     /// True if the file is one picture of a burst.
     public let isBurst: Bool
-    /// The key that Takeout gives its notes on this picture or film, if the name is too long to be kept whole;
-    /// otherwise nil.
+    /// The key of Takeout's notes on this picture or film, if Takeout has truncated both names; otherwise nil. It
+    /// differs from `key`, because the two names are truncated to different lengths.
     public let startOfLongName: [UInt8]?
 
     /// Length in UTF-16 units to which Takeout truncates the name of its notes. It truncates the media file's own name
@@ -105,7 +105,8 @@ public struct AssetName: Hashable, Sendable {
         if let dot = name.lastIndex(of: UInt8(ascii: ".")) {
             let rest = name[(dot + 1)...]
             if "supplemental-metadata".utf8.starts(with: rest) {
-                // A truncated ending of fewer than five bytes is ambiguous, unless the name has its full length.
+                // A truncated ending of fewer than five bytes shows a note only if the name is as long as a truncated
+                // name.
                 isNote = isNote || rest.count >= 5
                 name.removeSubrange(dot...)
             } else if isCut,

@@ -10,8 +10,8 @@
 //   pattern matches the root's own path.
 // - A pattern of the command line takes precedence over `.bakignore` files. Among these files, the nearest one with a
 //   matching line decides.
-// - Decisions do not depend on the order in which entries are decided. In walk order, each folder is checked for marks
-//   once.
+// - A root must be decided before the entries beneath it. Apart from this, the order in which entries are decided does
+//   not matter. If it is the order of a walk, each folder is checked for marks only once.
 
 import BakCore
 
@@ -96,7 +96,7 @@ public struct BackupExclusions: Sendable {
     /// The uid of the user whose `.bakignore` files count without a report; nil trusts every owner. If a file of
     /// another owner leaves entries out, the run reports it.
     public var trustedOwner: UInt32?
-    /// True if lines of `.bakignore` files that leave nothing out are reported.
+    /// True if the run reports each line of a `.bakignore` file that has decided about no entry.
     public var tellsUnmatchedLines = false
 
     /// Leaves out only entries that `.bakignore` files name.
@@ -212,7 +212,7 @@ public struct PathFilter: Sendable {
         levels.removeLast(count)
     }
 
-    /// Returns and clears the messages about ignore files: lines that match nothing.
+    /// Returns and clears the messages about ignore files, such as those about lines that are wrong or match nothing.
     public mutating func takeRemarks() -> [String] {
         defer { remarks = [] }
         return remarks

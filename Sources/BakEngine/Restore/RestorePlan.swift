@@ -1,5 +1,6 @@
-// RestorePlan: the chunks that a window of files needs, sorted by pack, so that each pack is read once and in order. A
-// window's size is bounded; a restore of more files uses several windows.
+// RestorePlan: a window, which is a bounded number of files that are restored together, and the chunks that these files
+// need. The chunks are sorted by pack, so that a window reads each pack once and in order. A restore of more files uses
+// several windows.
 
 import BakCore
 import BakFormat
@@ -16,7 +17,8 @@ final class PendingFile: @unchecked Sendable {
     private let isReplacing: Bool
     private let monitor = Monitor()
     private var file: (any RestoreFile)?
-    /// The number of holders: one for each chunk to come, and one for the pass while it plans the file.
+    /// The number of holders of the file; the last one to let go finishes the file. Each chunk to come is a holder.
+    /// `RestorePass` is another one until it has planned all of the file's extents.
     private var chunksLeft = 1
     private var failure: FileFailure?
     /// The kind of the item that the file replaces.

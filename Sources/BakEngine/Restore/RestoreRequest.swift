@@ -92,7 +92,7 @@ public enum RestoreEvent: Sendable {
 
 /// The result of a restore.
 public struct RestoreReport: Sendable {
-    /// Number of regular files restored, including links.
+    /// Number of regular files restored. Each further name of a file (a hard link) counts as a file.
     public var files: UInt64 = 0
     /// Number of folders made or found.
     public var folders: UInt64 = 0

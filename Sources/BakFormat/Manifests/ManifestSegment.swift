@@ -1,6 +1,6 @@
-// A manifest segment: a run of a manifest's records, stored as a blob of a manifest pack. An entry's path and its
-// repeated fields are coded against the preceding entry of the segment: an owner or device that is the same as there is
-// left out.
+// A manifest segment: a run of a manifest's records, stored as a blob of a manifest pack. An entry is coded against the
+// preceding entry of the segment. It leaves out the start of its path, its owner or its device if the preceding entry
+// has the same.
 //
 //   segment  = version (1 byte) | number of records (varint) | record*
 //   record   = 1 entry | 2 extents
@@ -72,8 +72,8 @@ public struct EntryRun: Sendable {
     /// The path of the last entry.
     public var lastPath: [UInt8] { last.path }
 
-    /// Appends the entry at which `decoder` stands. In the parent's segment, the entry must directly follow the last
-    /// entry of the run. If the run is empty, it must directly follow the last entry of the new segment.
+    /// Appends the entry at which `decoder` stands. In the parent's segment, this entry must directly follow the run's
+    /// last entry. If the run is empty, the entry before this one must be the last entry of the new segment.
     public mutating func append(_ decoder: ManifestSegmentDecoder) {
         count += 1
         pathBytes += decoder.path.count
@@ -133,7 +133,8 @@ public struct ManifestSegmentEncoder {
         recordCount += 1
     }
 
-    /// Appends a run. In the segment that it comes from, its first entry must have followed this segment's last entry.
+    /// Appends a run. The run's first entry is coded against the entry before it in the parent's segment. So that entry
+    /// must be the last one of this segment.
     public mutating func append(_ run: EntryRun) {
         precondition(recordCount > 0, "a run follows an entry")
         records.raw(run.records)

@@ -151,8 +151,8 @@ public final class FileTree: SourceTree {
         return MediumProbe.fileSystemType(entry)
     }
 
-    /// Names, link target and extended attributes, read without following a link. Throws `SourceError` if the entry has
-    /// changed its type or a part cannot be read.
+    /// The entry's account names, link target and extended attributes, read without following a link. Throws
+    /// `SourceError` if the entry has changed its type or a part cannot be read.
     public func attributes(_ path: [UInt8], _ stat: FileStat) throws(SourceError) -> FileAttributes {
         let entry: Descriptor
         do throws(Errno) {

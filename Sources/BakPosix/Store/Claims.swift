@@ -10,10 +10,11 @@
 //   3. The same writer makes NAME durable, then removes the claim: first the entry TOKEN, then the folder if it is
 //      empty.
 //
-// Always holds: once a claim for TOKEN was made, it exists for as long as tmp/TOKEN does. So no other content can be
-// claimed for NAME meanwhile. A writer first reads the claim and then looks at NAME. So its rename of tmp/TOKEN either
-// finds NAME free, or fails because tmp/TOKEN is gone. Hence no writer ever overwrites an object, even if another
-// writer stops at any step. ClaimTests.swift runs this code in all interleavings.
+// Always holds: once a claim for TOKEN was made, the claim exists for as long as tmp/TOKEN does. So no other content
+// can be claimed for NAME meanwhile. A writer first reads the claim and then looks at NAME. If NAME is free at that
+// moment, only a rename of tmp/TOKEN can take it. So the writer's own rename of tmp/TOKEN either finds NAME still free,
+// or fails because tmp/TOKEN is gone. Hence no writer ever overwrites an object, even if another writer stops at any
+// step. ClaimTests.swift runs this code in all interleavings.
 
 import BakCore
 import BakStorage

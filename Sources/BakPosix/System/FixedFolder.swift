@@ -120,7 +120,7 @@ struct FixedFolder {
     }
 }
 
-/// Keeps the deepest folders on the way to the last long path open. Any thread may use it.
+/// Keeps open the deepest folders on the way to the last long path. Any thread may use it.
 private final class LongWay: @unchecked Sendable {
     private let monitor = Monitor()
     private var path: [UInt8] = []

@@ -4,8 +4,8 @@
 //
 // Always holds: a call that finds no free descriptor waits until another thread closes one. So an entry does not fail
 // only because other entries use all descriptors at that moment. If one call has waited its full time in vain, or the
-// user has asked the program to stop, no call waits any longer. Otherwise the process would never end if every thread
-// waited for another one.
+// user has asked the program to stop, no call waits any longer. Without this rule, the process would hang forever once
+// each thread waits for a descriptor that another waiting thread holds.
 
 import BakCore
 import BakStorage
@@ -30,7 +30,8 @@ enum OpenFileBudget {
         max(1, min(most, (limit - reserved * repositories.load(ordering: .relaxed)) / parts))
     }
 
-    /// True if a walk may keep folders open for entries that it reports before it has looked at them.
+    /// True if so many files may be open that a walk may run ahead: it reports entries before their status is known,
+    /// and keeps their folders open until then.
     static var isAmple: Bool { limit >= 1024 }
 
     /// The longest wait for a descriptor: the number of steps, and the length of a step.
@@ -69,9 +70,9 @@ enum OpenFileBudget {
         repositories.store(max(1, count), ordering: .relaxed)
     }
 
-    /// True if enough descriptors are free for a command. A process may start with files already open, so these are
-    /// counted. Call it before the command opens anything. If the result is true, the limit does not stop the command
-    /// later.
+    /// True if enough descriptors are free for a command. A process may start with files already open, so this counts
+    /// the free descriptors one by one. Call it before the command opens anything. If the result is true, the limit
+    /// does not stop the command later.
     static func suffices(repositories: Int) -> Bool {
         var missing = fewest * repositories
         for number in 0..<Int32(clamping: limit) where missing > 0 && fcntl(number, F_GETFD) < 0 {

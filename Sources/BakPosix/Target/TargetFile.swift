@@ -144,8 +144,8 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
     func finish(_ stat: FileStat, _ attributes: FileAttributes) throws(TargetError) -> [MetadataNote] {
         do throws(Errno) {
             let file = try descriptor()
-            // A new file keeps its owner and access time while it is written, so the status from its creation saves a
-            // call. FUSE may change them, so ask again there.
+            // A new file keeps its owner and access time while it is written. So the status from its creation is still
+            // right, and using it saves a call. A FUSE program may change owner and access time, so ask again there.
             let status = target.isProgram ? try file.status() : created
             try complete(file, isWhole: !target.isProgram && isWritten)
             let notes = MetadataWriter(file.number, .regular, isPathOnly: false, target.accounts)
@@ -172,13 +172,13 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
     }
 
     /// The length in bytes from which `finish` starts a file's write-back at once. The disk then writes the file while
-    /// others are being restored. For a smaller file the call would cost more than it gains, because the kernel
+    /// other files are being restored. For a smaller file the call would cost more than it gains, because the kernel
     /// collects small files for its own write-back.
     private static let writeBackBytes: off_t = 256 << 10
 
-    /// Gives an unnamed file its name by a hard link. If the medium refuses the link, links the file to a temporary
-    /// name and renames it. The rename may work, for example if the medium joins several file systems and only some of
-    /// them accept the name.
+    /// Gives an unnamed file its name by a hard link. If the medium refuses that link, links the file under a temporary
+    /// name and renames it. This may work where the direct link fails: for example, the medium may join several file
+    /// systems, of which only some accept the name, and a rename may reach one that does.
     private func giveName(
         _ file: Descriptor, in parent: Descriptor, _ name: UnsafePointer<CChar>
     ) throws(Errno) {

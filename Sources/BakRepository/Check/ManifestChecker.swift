@@ -23,8 +23,8 @@ struct ManifestFindings {
     /// True if the snapshot has lost nothing.
     var isClean: Bool { files == 0 && failure == nil }
 
-    /// Returns `isClean` to a caller that would give up the lost files. Throws if the system does not let this user
-    /// read something, because then another user may be able to read it.
+    /// Returns `isClean`, for a caller that gives up all files that cannot be read. Throws if the system refused to let
+    /// this user read some of the manifest: another user may be able to read it, so its files must not be given up.
     func isCleanForAll() throws(CorruptionError) -> Bool {
         if let refused = damage.first(where: \.isRefused) { throw refused }
         return isClean
@@ -84,7 +84,8 @@ final class ManifestChecker {
     private var place = 0
     private var lastPath: [UInt8]?
     private var findings = ManifestFindings()
-    /// The round of the index when the snapshot was last found not to be forgotten.
+    /// The index's round when `expectWanted` last looked and found that the snapshot is not forgotten; nil if it has
+    /// not looked yet.
     private var wantedRound: UInt64?
 
     /// Makes a checker; `onFile` receives the files that cannot be restored as they were.
@@ -114,8 +115,8 @@ final class ManifestChecker {
     private struct SnapshotForgotten: Error {}
 
     /// Throws if the snapshot has been forgotten. One look for each round of the index is enough: a snapshot that is
-    /// not forgotten now was not forgotten when this round was decided. So the round has deleted nothing that the
-    /// snapshot needs.
+    /// still wanted now, which means not forgotten, was also wanted when this round was decided. So the round has
+    /// deleted nothing that the snapshot needs.
     private func expectWanted() throws {
         let round = index.trusted.round
         guard wantedRound != round else { return }

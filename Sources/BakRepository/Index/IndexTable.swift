@@ -5,7 +5,7 @@
 //                          | entries 8 | packs 8 | sessions 8 | XXH3-64 of the lists 8 | generation 16
 //                          | zero | XXH3-64 of bytes 0 to 4087, 8
 //   entry blocks           136 entries of 30 bytes, sorted by id, one for each copy of a blob | zero 8
-//                          | XXH3-64 of the bytes before XOR a number for the generation and the block's place, 8
+//                          | (XXH3-64 of the bytes before it) XOR (a number made of generation and block number) 8
 //     entry                id 16 | pack number 4 | offset 4 | raw length 3 | stored length 3
 //   lists                  packs: id 16 | size 8 | kind 1 | zero 7    then sessions covered: id 16, sorted
 //                          then for each block the first 8 bytes of its first id, as a little-endian number

@@ -37,10 +37,11 @@ struct TrustedSegments {
 
     /// Lists the segments that count, starting from the state of `gc/`.
     ///
-    /// If the object of a session in `snapshots/` is damaged, it is unknown whether it was a commit record or a
+    /// If the object of a session in `snapshots/` is damaged, it is unknown whether the object was a commit record or a
     /// tombstone. Readers count the segment of this session, because the session may have committed. Collections also
-    /// count it. Otherwise its packs would be strays, and a collection would delete them without the segment. A session
-    /// that stores (`isStoring`) does not count it, because the packs of a revoked session may be deleted.
+    /// count the segment. If they did not, the session's packs would be strays, and a collection would delete them
+    /// although the session may have committed. A session that stores (`isStoring`) does not count the segment. The
+    /// damaged object may be a tombstone, and the packs of a revoked session may be deleted at any time.
     ///
     /// Throws `CorruptionError` if the newest decision or an open plan cannot be read.
     static func list(
@@ -79,8 +80,8 @@ struct TrustedSegments {
         trusted.missing = base.subtracting(trusted.keys.keys).sorted().map {
             ObjectNames.baseSegment(trusted.round, $0)
         }
-        // List again only if there is a newer decision. A session without a segment is no sign of a newer decision,
-        // because many sessions store nothing.
+        // If a segment may be missing, list again, but only if there is a newer decision. A committed session without a
+        // segment does not prove that there is a newer decision, because many sessions store nothing.
         if !trusted.missing.isEmpty || !wanted.isSubset(of: trusted.sessions),
             try repository.collectionRounds().decided != trusted.round
         {

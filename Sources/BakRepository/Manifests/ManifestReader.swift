@@ -1,6 +1,6 @@
 // ManifestReader: the records of a snapshot as a stream, from any path on. It holds one segment's bytes in memory and
-// decodes only one record at a time, because all decoded records of a hostile segment could take thousands of times its
-// size: a path is stored without the part that it shares with the path before.
+// decodes only one record at a time. The decoded records of a hostile segment could together take thousands of times
+// the segment's size, because a segment stores each path without the part that it shares with the path before.
 
 import BakCodec
 import BakCore
@@ -166,7 +166,8 @@ public final class ManifestReader {
             if closedPath == nil { closedPath = entryCount > 0 ? segment.path : before?.path }
             return false
         }
-        // `contentBytes` is at most the size here, and each number is below 2^63. So the sum does not overflow.
+        // `contentBytes` is at most the file's size here. Both that size and `extentBytes` are below 2^63, so the sum
+        // does not overflow.
         contentBytes += segment.extentBytes
         contentExtents += segment.extentCount
         guard contentExtents <= FormatLimits.extentsPerFile else {

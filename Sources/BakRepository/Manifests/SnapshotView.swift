@@ -31,8 +31,8 @@ public final class SnapshotView: Sendable {
     /// - Parameters:
     ///   - cache: a cache of the same repository, for content that is read again or by several readers. Nil is faster
     ///     if each listing or file is read once.
-    ///   - takesDamagedSegments: true if `entry` and `content` may use the entries of a damaged segment before the
-    ///     damage.
+    ///   - takesDamagedSegments: true if `entry` and `content` may use those entries of a damaged segment that come
+    ///     before the damage.
     /// - Throws: `MissingBlobError`, `CorruptionError` or `StoreError`.
     public init(
         _ snapshot: CommitRecord, repository: Repository, index: BlobIndex, cache: BlobCache? = nil,

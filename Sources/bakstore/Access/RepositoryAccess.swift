@@ -9,7 +9,7 @@ import BakRepository
 import BakStorage
 
 extension RepositoryLocation {
-    /// True if something that is not a folder, such as a file, is at the folder's path.
+    /// True if the repository should be a folder, but its path leads to another item, such as a file.
     var isOtherThanFolder: Bool { folder.flatMap(Machine.isFolder) == false }
 }
 
@@ -163,7 +163,7 @@ struct RepositoryAccess {
     }
 
     /// Opens the store at a location, and returns it with its repository's id and seal method. If there is no
-    /// repository, or another program's, throws an error that explains it to the user.
+    /// repository, or only a repository of another program, throws an error that explains this to the user.
     static func recognizedStore(
         _ location: RepositoryLocation, _ context: CommandContext
     ) throws -> (store: any ObjectStore, id: ID128, method: SealMethod) {
@@ -187,8 +187,8 @@ struct RepositoryAccess {
             throw CommandFailure(
                 code: .failed, message: "\(location) is not a folder. Name a new or empty folder")
         }
-        // Other files in the folder could have the names of objects, and the owner might not notice the repository
-        // among them.
+        // Refuse a folder that holds other files: they could have the names of objects, and their owner might not
+        // notice the repository among them.
         let scheme = StoreSchemes.scheme(of: location.place)
         if scheme.canBegin(location.place) == false {
             if (try? scheme.open(location.place).size(of: ObjectNames.config)) != nil {
