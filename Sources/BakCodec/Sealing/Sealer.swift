@@ -9,7 +9,7 @@
 //
 // The nonce is the number of the entry in the object: four zero bytes and the number as a little-endian u64. No number
 // is used for a second entry of the object. The object's header is authenticated together with each string. So a string
-// opens only in its own repository and object, and only as the entry as which it was sealed.
+// opens only in its own repository and object, and only under the entry number with which it was sealed.
 
 import BakCore
 import CKernels

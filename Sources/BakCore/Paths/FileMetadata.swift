@@ -41,7 +41,7 @@ public struct FileStat: Hashable, Sendable {
     /// The number of bytes allocated on the medium; less than `size` if the file has holes. Not stored.
     public var allocatedBytes: UInt64 = 0
 
-    /// Makes a record of the given type with everything else zero.
+    /// Makes a record of the given type with one name and everything else zero.
     public init(type: FileType) { self.type = type }
 }
 
@@ -52,8 +52,8 @@ public struct ExtendedAttribute: Hashable, Sendable {
     /// The value as the file system stores it.
     public var value: [UInt8]
 
-    /// True if only the administrator may set the attribute, and not even the file's owner, because it can grant
-    /// rights.
+    /// True if the attribute can grant rights. Only the administrator may set such an attribute; the file's owner may
+    /// not.
     public var isPrivileged: Bool {
         name.starts(with: "security.".utf8) || name.starts(with: "trusted.".utf8)
     }
@@ -119,7 +119,8 @@ public enum PathOrder {
         // The lengths of the prefixes that `path` shares with the path before `low` and the one at `high`.
         var (sharedBelow, sharedAbove) = (0, 0)
         while low < high {
-            // Compare with the last path first. After that, the shared prefix is known at both ends.
+            // Compare with the last path first. Otherwise `sharedAbove` would stay 0 as long as only `low` moves, and
+            // every comparison would start at the first byte.
             let middle = high == count ? count - 1 : (low + high) / 2
             let known = min(sharedBelow, sharedAbove)
             let (same, isBefore) = path.withUnsafeBytes { path in

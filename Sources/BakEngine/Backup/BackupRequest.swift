@@ -51,7 +51,7 @@ public struct BackupRequest: Sendable {
     /// True if the user says that a path with no files, or less than half of its former files, is intended.
     public var allowsEmpty = false
 
-    /// The original, if the backup makes a copy of a snapshot. It is also the source.
+    /// The snapshot to copy, from which the backup also reads; nil if the backup makes no copy.
     var copied: SnapshotTree?
     /// The parent that a copy's record names. Files may be compared with another snapshot.
     public var predecessor: ID128?
@@ -72,8 +72,9 @@ public struct BackupRequest: Sendable {
 
     /// Whether a backup carries over entries that its source no longer has.
     public enum ArchiveChoice: Sendable {
-        /// The backup is an archive if the latest complete snapshot of the same device and paths is one. A copy that is
-        /// not an archive ends earlier archives only if it comes after one of them.
+        /// The backup is an archive if the latest complete snapshot of the same device and paths is one. It is also one
+        /// if that snapshot is a copy that is not an archive, there are earlier archives, and the copy comes after none
+        /// of them: such a copy did not end those archives.
         case asBefore
         /// The backup is an archive.
         case yes
@@ -171,7 +172,8 @@ public struct BackupProgress: Sendable {
     public var files: UInt64 = 0
     /// Bytes that workers have read so far, from any file.
     var readBytes: UInt64 = 0
-    /// Bytes of the manifest's files that were not read: unmodified files, holes, further names.
+    /// Bytes of the manifest's files that were not read: unmodified files, holes, and files that were already read
+    /// under another name.
     var unreadBytes: UInt64 = 0
     /// Bytes of the files handled so far, including those in progress.
     public var bytes: UInt64 { readBytes &+ unreadBytes }

@@ -41,7 +41,8 @@ struct DisplacedName: Sendable {
     /// The minimum number of bytes of the old name that a shortened name keeps.
     private static let shortestCut = 180
 
-    /// Separators between a shortened name and the rest, in increasing order.
+    /// Separators between the kept start of a shortened name and the rest, in increasing order. A name gets the first
+    /// separator with which the new path comes after the old one.
     private static let separators = ["~", "\u{ff5e}", "\u{10fffd}"].map { Array($0.utf8) }
 
     /// Returns the new path of the entry at `path`. `number` starts at 1 and makes paths unique; higher numbers give

@@ -6,9 +6,9 @@
 // A file that was moved by itself has a new ctime, which could hide a change of its content. Such a file is read.
 //
 // Always holds: the finder only proposes entries. The caller compares each entry with the item in the source, by
-// stricter rules than for an item that was not moved. A ctime that equals mtime may be a copy of it and proves nothing.
-// So an entry is proposed only if ctime and mtime differ, in the entry or in the moved folder. Memory is bounded, and
-// none is taken until something seems to have moved.
+// stricter rules than for an item that was not moved. Some file systems store no ctime and show a copy of mtime
+// instead. So a ctime that equals mtime proves nothing. An entry is proposed only if ctime and mtime differ, in the
+// entry or in the moved folder. Memory is bounded, and none is taken until something seems to have moved.
 
 import BakCore
 import BakFormat
@@ -24,7 +24,7 @@ final class MoveFinder {
         /// The length of its path, which is a prefix of `way`.
         let pathBytes: Int
         let key: InodeKey
-        /// True if ctime differs from mtime, so that it is not a copy.
+        /// True if the folder's ctime differs from its mtime, so that the ctime is not a copy of mtime.
         let hasCtime: Bool
         /// The folder's places in the parents; nil until they are needed.
         var origins: [Origin]?
@@ -61,8 +61,9 @@ final class MoveFinder {
     /// The path of the innermost folder. The paths of the other folders are prefixes of this path.
     private var way: [UInt8] = []
 
-    /// Only this many of the innermost folders are searched, because each has an open cursor for every parent. An item
-    /// is found through the folder that was itself moved, however deep the item lies in that folder.
+    /// Only this many of the innermost folders are searched, because each has an open cursor for every parent. The
+    /// depth of a moved tree does not count: a folder whose old entry is found through the moved folder above it is not
+    /// noted.
     private static let mostFolders = 16
     /// The maximum number of inodes to remember for each parent.
     private static let mostInodes = 1 << 20

@@ -43,12 +43,13 @@ final class ParentTrack {
     /// Number of files in `fileCounts` that are gone and that a vouch calls safe to delete, by root. Only a parent with
     /// `saysHowMuch` counts them.
     private(set) var vouchedCounts: [UInt64]
-    /// True if the doubts about the source take from this parent how many files there were.
+    /// True if this parent says how many files the source had. The doubts about the source compare that with the files
+    /// that the source has now.
     @exclusivity(unchecked) var saysHowMuch = false
     /// Number of files in `fileCounts` that the walk has met as files, by root.
     @exclusivity(unchecked) private(set) var metCounts: [UInt64]
-    /// Number of met files, by root, that have content in this parent and are empty now. Only files for which another
-    /// parent's entry is reused are counted; `StoredTally` counts files that are read.
+    /// Number of met files, by root, that have content in this parent and are empty now. A file counts here only if the
+    /// backup reuses the entry of another parent for it. If the backup reads the file, `StoredTally` counts it.
     private(set) var emptiedCounts: [UInt64]
     /// A folder that was on another device than its parent folder and no longer is, perhaps because a disk is not
     /// mounted.
@@ -255,7 +256,8 @@ struct FormerFile: Sendable {
     var entry: Result<ManifestEntry, ArchiveCarrying.Loss>
     /// True if this backup is the first to find that it is gone.
     var isNewlyGone: Bool
-    /// True if an archive carries this file over under its old path in case the successor cannot be read.
+    /// True if this is the file of the first parent that has a file at the old path. If the successor cannot be read
+    /// completely, the archive carries over this file under the old path instead of a new one.
     var isFirst: Bool
     /// The file whose content decides whether this one is carried over; nil if this one is carried over in any case.
     var successor: Successor?

@@ -1,4 +1,6 @@
-// RestorePass: the two passes of a restore over the manifest.
+// RestorePass: the two passes of a restore over the manifest. The first pass restores files, folders and other entries.
+// After it, files with several names get their further names. The second pass sets the metadata of folders. It comes
+// last, because a new name in a folder changes the folder's time.
 //
 // Always holds: a pending file is held once by each chunk that it waits for, and once by the pass until all its extents
 // are planned. So it is finished or abandoned exactly once, by the last holder to let go. Damage to a part of the
@@ -23,11 +25,12 @@ final class RestorePass {
     /// For a file with several names: a name that existed at the target and was kept. Its content may differ from the
     /// snapshot's.
     private var keptNames: [LinkKey: [UInt8]] = [:]
-    /// Further names of files, which the second pass makes.
+    /// Further names of files, which are made between the two passes.
     private var laterNames: [LaterName] = []
     /// The folders above the last entry, and what is known of the names in them.
     var names = TargetNames()
-    /// Folders that are, at the target, the same folder as one of another entry.
+    /// Paths of folder entries for which the target has the same folder as for an earlier entry, for example because
+    /// the target ignores case.
     var sharedFolders: Set<[UInt8]> = []
     /// Folders of the target that nothing may be put into.
     var closedFolders: Set<[UInt8]> = []
@@ -38,11 +41,13 @@ final class RestorePass {
     private var isManifestDamaged = false
     /// The entry of the folder at `origin`.
     private var topEntry: ManifestEntry?
-    /// The window that threads carry out while the next is planned.
+    /// The window that threads carry out while the next is planned. A window is a limited number of files whose content
+    /// is planned and restored together.
     private var running: RunningPlan?
     /// Makes the windows before `running` durable.
     private var earlySync: EarlySync?
-    /// The file whose continuations are being read, and the offset of its next extent.
+    /// The file whose extents are being read, and the offset of its next extent. The extents of a large file go on in
+    /// continuation records after its entry.
     private var openFile: (file: PendingFile, offset: UInt64)?
 
     private var request: RestoreRequest { selection.request }
@@ -204,7 +209,7 @@ final class RestorePass {
         }
     }
 
-    /// Sets the metadata of the target to that of the folder at `origin`. The caller does so even after a failure.
+    /// Sets the metadata of the target to that of the folder at `origin`. The caller calls this even if a pass failed.
     func finishTop() {
         guard let target, let topEntry else { return }
         note([], target.finishTop(topEntry.stat, topEntry.attributes))

@@ -20,7 +20,8 @@ struct Walker {
     private final class Level {
         /// The open folder; nil while the level is far above.
         var folder: Descriptor? { didSet { unseen = nil } }
-        /// The same folder as it is passed to `visit` with `.unseen` entries; made for the first of them.
+        /// The object that `visit` gets with each `.unseen` entry of this folder, to look up the entry later. It is
+        /// made for the first such entry. An entry is unseen if it is not a folder and its stat has not been read yet.
         var unseen: FolderOfUnseen?
         /// The length of the folder's path.
         let pathBytes: Int

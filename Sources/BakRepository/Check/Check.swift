@@ -1,9 +1,9 @@
 // Check: finds and names damage. It trusts the store alone and not this machine's cache. It reads the index from the
 // store, compares every pack that the index names with the pack's footer, and compares every manifest with the index.
 //
-// A collection may move blobs and delete objects while a check runs. So the check first looks at all objects. It
-// reports damage of objects only if no collection was decided meanwhile; otherwise it looks at all of them again. If a
-// blob of a snapshot is missing after that, it is really lost, unless the snapshot was forgotten.
+// A collection may move blobs and delete objects while a check runs. So the check first looks at all objects except
+// manifests, and starts again if a collection was decided meanwhile. Then it reports the damage and reads the
+// manifests. If a manifest refers to a missing blob, the blob is really lost, unless the snapshot was forgotten.
 //
 // Besides the mapped index table, a check needs some dozens of bytes for each pack, manifest segment and damaged blob.
 
@@ -373,7 +373,7 @@ public final class RepositoryCheck {
             guard size != pack.indexed.size else { continue }
             note(name, "it has \(size) bytes, but the index says \(pack.indexed.size)")
             report.repairs.insert(.packs)
-            // All blobs of a cut pack count as damaged, unless the check reads it and sees which blobs are whole.
+            // All blobs of a pack that is too short count as damaged, unless the check reads it and finds whole ones.
             if depth == .structure, size < pack.indexed.size, !firstLog.damaged.contains(pack.id) {
                 damage.packs.insert(pack.id)
             }

@@ -31,7 +31,8 @@ public final class Repository: Sendable {
     let openedSlot: ID128?
     /// The salts of packs that have been read.
     let packSalts = PackSalts()
-    /// Held while this machine must not change its record of the state that it saw last.
+    /// Held while the store lacks a part of the seen state, which is the last state of the repository that this
+    /// machine saw. The machine must not change its record of the seen state then.
     let olderHold = OlderHold()
 
     init(
@@ -168,8 +169,9 @@ public final class Repository: Sendable {
         } catch let error as StoreError where error.kind == .notFound {
             throw RepositoryError.noRepository(location: store.location)
         } catch let error as CorruptionError where !holdsSnapshots(store) {
-            // Either the file is too large for a configuration, or it cannot be read. No snapshots prove that the store
-            // has a repository. If the file's start can be read and is not ours, it belongs to another program.
+            // Either the file is too large for a configuration, or it cannot be read. The store shows no snapshots, so
+            // nothing else proves that it has a repository. If the file's start can be read and is not ours, the file
+            // belongs to another program.
             if !error.isRefused, (try? startsAsOurs(store)) == false {
                 throw RepositoryError.notBakstore(location: store.location)
             }

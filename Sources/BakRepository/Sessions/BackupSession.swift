@@ -1,17 +1,20 @@
 // BackupSession: stores the data of one run, from the session record `sessions/<id>` to the commit record
-// `snapshots/<id>`. A collection is the work of a prune. It condemns packs in a plan, waits for the sessions that may
-// not have seen the plan or ends them, and decides which packs to delete. It ends a session with a tombstone, which
-// takes the name of the commit record.
+// `snapshots/<id>`. A collection is the work of a prune. It condemns packs in a plan. Then it waits for each session
+// that may not have seen the plan, or ends that session. Then it decides which packs to delete. A collection ends a
+// session by putting a tombstone under the name of the session's commit record, so that the session can no longer
+// commit.
 //
 // A session works in the order that the protocol prescribes. It puts the session record, lists the collections, reads
 // the index, stores packs, puts its index segment, and puts its commit record. No object becomes visible before the
 // objects that it refers to are durable. A session commits once. A checkpoint registers the next session before it
-// commits the current one, so that collections always see a session of the run. After a failure the run commits nothing
-// more, because blobs that it took for stored may be missing.
+// commits the current one, so that collections always see a session of the run. If storing or committing fails, the run
+// commits nothing more, because a blob to which other objects refer may not have been stored.
 //
-// A run must verify its content if it finds a tombstone in place of its commit record, or if a collection began or
-// ended during the run. The run then registers another session, looks up in the newest index everything to which it
-// refers, and commits that session. A later collection waits for the session, so it does not delete this content.
+// A run must verify its content in two cases: it finds a tombstone in place of its commit record, or it finds, when a
+// checkpoint registers the next session, that a collection has begun or ended. In the first case, the run registers
+// another session. In both cases, it then reads the newest index, looks up in it everything to which the commit record
+// refers, and commits. A collection that begins later sees the session that was registered before this lookup. It waits
+// for that session or ends it, so it does not delete the content unnoticed.
 
 import BakCodec
 import BakCore
@@ -41,8 +44,9 @@ public final class BackupSession {
     public private(set) var id: ID128
     /// True if this is a dry run, which stores nothing.
     public let isDryRun: Bool
-    /// The packs that this run leaves for the next run if a collection ended this one. Until this run fails, they are
-    /// the packs that it took over from the run before.
+    /// The packs that the next run may use if this run cannot commit. At first, they are the packs of the run before. A
+    /// commit empties the set. If another program makes a commit fail, or if `keepStored` is called, the set gets the
+    /// packs that this run has stored and not committed.
     public private(set) var keptPacks: KeptPacks
     private let host: String
     private let program: String
@@ -199,9 +203,9 @@ public final class BackupSession {
             } catch let error as StoreError where error.kind == .notFound { return false }
         }
         for pack in packs { sealed.append(pack) }
-        // The segment gets a random id, under which it is never trusted. Under the session's id, the cached index table
-        // would have only a part of the session's segment. Once the session has committed, the table would pass for
-        // complete.
+        // This segment has only the packs that were taken over, and `index` may write it to the cached index table. It
+        // gets a random id, which no session has, so that the segment is never trusted. If it had the session's id, the
+        // table would seem to have the session's whole segment as soon as the session has committed.
         let name = ID128(from: repository.random)
         index.publish([IndexSegment(session: name, contents: packs.map { ($0.pack, $0.blobs) })])
     }
@@ -231,10 +235,10 @@ public final class BackupSession {
     /// of the index holds each segment in memory as a whole.
     public static let mostUncommittedBlobs = 1 << 18
 
-    /// Checks that the repository has all content of a manifest that this run did not write, so that the run's commit
-    /// may refer to it.
+    /// Checks that this run may rely on everything to which a manifest refers. If so, the run may commit the manifest,
+    /// even if another run wrote it.
     ///
-    /// - Throws: `MissingBlobError` if something is missing.
+    /// - Throws: `MissingBlobError` if a blob is missing or condemned.
     public func expectAll(of root: BlobReference) throws {
         try SegmentReader(repository, index).expectAll(of: root)
     }
@@ -247,8 +251,8 @@ public final class BackupSession {
     /// True if `ContentKeeper` does not store condemned content again. Only a test sets this.
     var keepsCondemned: Bool { faults.keepsCondemned }
 
-    /// True if the error may only mean that another program removed or moved what this run looked for. A further run
-    /// must then look it up again.
+    /// True if the cause of the error may be that another program removed or moved an object for which this run looked.
+    /// In that case, the caller should try again with another run, which looks up the object again.
     ///
     /// - Throws: `StoreError` if the rounds of collections cannot be listed.
     public func isOvertaken(_ error: any Error) throws -> Bool {
@@ -277,9 +281,9 @@ public final class BackupSession {
     /// The writers must have everything that the record refers to before this call. Other threads may store during the
     /// call; their blobs may belong to the next session.
     ///
-    /// - Throws: `RepositoryError.sessionRevoked` if a collection ended the session and something that it refers to is
-    ///   gone, and `unpublishedRemoved` if another program removed packs before they were published. A further run need
-    ///   not store `keptPacks` again.
+    /// - Throws: `RepositoryError.sessionRevoked` if content to which the record refers is gone because of a
+    ///   collection, or if collections ended too many sessions in a row; and `unpublishedRemoved` if another program
+    ///   removed packs before they were published. A further run need not store `keptPacks` again.
     public func commit(
         continuing: Bool, _ makeRecord: (_ session: ID128, _ hasIndex: Bool) -> CommitRecord
     ) throws -> CommitRecord {
@@ -351,9 +355,9 @@ public final class BackupSession {
             // A collection ended the session. Its packs are still there: begin another session that refers to them.
             id = try registerNext(milestones)
             mustVerify = true
-            // Leave out packs that are condemned by now. Collections no longer wait for the session that stored them,
-            // so they delete these packs even if a segment names them. The next attempt checks whether the content is
-            // whole without them.
+            // Leave out packs that are condemned by now. The session that stored these packs has ended, so no
+            // collection waits for it. The collection that condemned the packs therefore deletes them, even if the next
+            // session's segment names them. The next attempt checks whether the content is whole without these packs.
             if !faults.nameCondemned { packs.removeAll { index.isExcluded($0.pack.id) } }
             if !packs.isEmpty { index.publish([segment(of: packs)]) }
         }
@@ -365,8 +369,8 @@ public final class BackupSession {
         ["\(id) \(rounds) \(begunRound) \(mustVerify) \(openKnowledge)", index.knowledge, presence.knowledge]
     }
 
-    /// The sessions that `close` will end, in words. If content could not be read because a collection ended a session,
-    /// that session stays open beside the next one.
+    /// The sessions that `close` will end, in words. There may be several: if `isWhole` finds that a collection ended a
+    /// session, that session stays in `open`, and the next session is added.
     private var openKnowledge: String {
         open.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined()
     }

@@ -129,8 +129,8 @@ public protocol RestoreTarget: AnyObject, Sendable {
     func tidy()
 
     /// Sets the metadata of the target's own folder to that of the snapshot's folder, if the restore owns it: it was
-    /// missing or empty, or it has the traces of a killed restore. Any other folder gets only the time, and only if its
-    /// mode and owner are the same. Returns what could not be set.
+    /// missing or empty, or it has the traces of a killed restore. Any other folder gets only the time, and only if it
+    /// already has the mode and owner of the snapshot's folder. Returns what could not be set.
     func finishTop(_ stat: FileStat, _ attributes: FileAttributes) -> [MetadataNote]
 
     /// Makes all restored data durable. Throws `.notDurable` if the medium fails.

@@ -60,7 +60,7 @@ extension ValueKind {
         return kind
     }
 
-    /// A kind that checks its values with a complaint of its own.
+    /// A kind whose values are valid if `complaint` returns nil for them. `read` converts valid values only.
     fileprivate static func checked(
         _ name: String, _ completion: Completion, place: PlaceRule? = nil,
         _ complaint: @escaping @Sendable ([UInt8]) -> String?,
@@ -170,7 +170,7 @@ extension ValueKind where Value == [UInt8] {
 }
 
 extension ValueKind where Value == FolderMark {
-    /// A file that marks its folder: a name, and the header that the file must have if one is given.
+    /// A file that marks its folder: the file's name, and optionally a header that the file must have.
     static var mark: ValueKind {
         ValueKind(
             form: ValueForm(

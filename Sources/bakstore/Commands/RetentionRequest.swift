@@ -46,8 +46,9 @@ struct RetentionRequest {
     /// True if no snapshot stays. An unreadable one also counts as a snapshot.
     var removesAll: Bool { Set(removed).isSuperset(of: all.map(\.id)) && unreadable.isEmpty }
 
-    /// The groups that would lose their last useful snapshot. Named snapshots are grouped by device and paths.
-    /// Snapshots that rules choose are grouped as by the rules, and also by device.
+    /// The groups that would lose their last useful snapshot. If the user named the snapshots, a group has the same
+    /// device and paths. Otherwise the groups are those to which the rules apply, and also those of the same device. A
+    /// loss of archives is always looked for in groups of the same device and paths.
     var losses: [RemovalLoss] {
         let gone = Set(removed)
         guard !gone.isEmpty else { return [] }
