@@ -30,7 +30,7 @@ struct NamedPiece: Sendable {
     /// 64 bits of a keyed hash of its content.
     var name: UInt64
     var byteCount: Int
-    /// True if the piece is known to be compressed.
+    /// True if the content is known to be compressed already, as in a JPEG.
     var isCompressed = false
 
     init(_ id: ID128, byteCount: Int, isCompressed: Bool = false) {
@@ -87,7 +87,7 @@ final class DistinctTally: @unchecked Sendable {
     }
 
     /// Counts the pieces of a file of `kind`. Looks up pieces whose names end in enough zero bits, and calls `isNew`
-    /// with the place of each one that is new.
+    /// with the index in `pieces` of each one that is new.
     func insert(
         _ pieces: [NamedPiece], kind: Int, nanoseconds: UInt64 = 0, isNew: (Int) -> Void = { _ in }
     ) {
@@ -159,7 +159,7 @@ final class DistinctTally: @unchecked Sendable {
 
     private func put(_ name: UInt64) -> Bool {
         let mask = slots.count - 1
-        // The lowest bits are the same in all remembered names.
+        // Use higher bits for the place: the lowest `level` bits are zero in all remembered names.
         var place = Int(truncatingIfNeeded: name >> 24) & mask
         while slots[place] != 0 {
             if slots[place] == name { return false }

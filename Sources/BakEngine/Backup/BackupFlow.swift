@@ -18,7 +18,8 @@ enum Step: Sendable {
     case failure(path: [UInt8], SourceError, else: FileType?)
     /// An entry that an archive carries over.
     case carried(ManifestEntry)
-    /// An entry that an archive carries over, unless the file at its old path has the same content.
+    /// A file whose path another file may have taken. An archive carries over the former file's entry under another
+    /// name, unless both files have the same content.
     case former(FormerFile)
     /// An entry that an archive should carry over but cannot.
     case lost(path: [UInt8], reason: String)

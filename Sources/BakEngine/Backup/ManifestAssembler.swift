@@ -246,12 +246,13 @@ final class ManifestAssembler: @unchecked Sendable {
         }
     }
 
-    /// Carries over a file under another name, unless the file now at its path has the same content.
+    /// Carries over a former file under another name, unless its successor, the file now at its path, has the same
+    /// content.
     private func carry(_ former: FormerFile) throws {
         if let successor = former.successor {
             let old = try? former.entry.get()
-            // If the file that is there now cannot be read completely, the parent's entry is carried over under its own
-            // name, so not here under another name.
+            // If the successor of the first former file cannot be read completely, the archive carries over that file
+            // at its old path. Then do not carry it over again under another name.
             let goesOn = former.isFirst && !successor.isLink
             switch flow.result(of: successor.job) {
             case .dropped: return
@@ -355,8 +356,8 @@ final class ManifestAssembler: @unchecked Sendable {
         return try session.commit(continuing: continuing) { id, hasIndex in
             var record = request.record(
                 id: id, time: startTime, endTime: session.repository.time.now(), root: root)
-            // A copy's record names the copy of its original's nearest ancestor, even if files were compared with
-            // another snapshot.
+            // A copy's record names as its parent the copy of the original's nearest ancestor that has one, even if the
+            // backup compared files with another snapshot.
             record.parent = request.copied == nil ? parent?.id : request.predecessor
             record.hasIndex = hasIndex
             record.isComplete = isComplete && !request.isPartial

@@ -64,7 +64,8 @@ public final class ArchiveRemoval {
         paths = Array(Set(request.paths)).sorted { PathOrder.precedes($0, $1) }
     }
 
-    /// Commits the new snapshot, unless nothing is removed or it is a dry run.
+    /// Commits the new snapshot. Stores nothing in a dry run, if no entry is removed, or if the snapshot does not have
+    /// one of the requested paths.
     ///
     /// - Throws: `MissingBlobError` or `CorruptionError` if the manifest cannot be read, perhaps because the snapshot
     ///   was forgotten and pruned meanwhile; and `StoreError`.

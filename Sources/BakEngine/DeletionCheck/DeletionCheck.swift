@@ -110,7 +110,8 @@ public final class DeletionCheck {
         var stat: FileStat
         /// The size that stat reported. The content's size may differ.
         var shownBytes: UInt64
-        /// A digest of the file's chunks that cannot be forged, unlike the chunk ids of a plain repository.
+        /// In a plain repository, a digest of the file's chunks: it cannot be forged, but the chunk ids can. In other
+        /// repositories it is zero.
         var digest: ID128
     }
 
@@ -214,8 +215,8 @@ public final class DeletionCheck {
         let forgotten = try repository.forgotten()
         for var verdict in verdicts {
             if let snapshot = verdict.snapshot, forgotten.contains(snapshot) {
-                // The snapshot was forgotten meanwhile. Another snapshot may have the content, but the check did not
-                // read it back from there.
+                // The snapshot was forgotten meanwhile, so the file must be kept. Another snapshot may have the
+                // content, but the check did not read the content back from that snapshot.
                 (verdict.staying, verdict.reasons) = (.ruledOut, [.notForGood(.ruledOut)])
             } else if let failure, verdict.isSafe {
                 verdict.reasons = [.notRemembered(failure)]
@@ -241,8 +242,8 @@ public final class DeletionCheck {
         verdicts.append(DeletionVerdict(path: path, byteCount: byteCount, reasons: [reason]))
     }
 
-    /// Records vouches before any file is called safe; returns the error if that fails. Vouches that are already
-    /// recorded do not need a writable store.
+    /// Records vouches before any file is called safe; returns the error if that fails. If the repository already has
+    /// all these vouches, nothing is written, so this also succeeds on a read-only store.
     private func remember() throws -> StoreError? {
         guard let origin = terms.origin, !vouches.isEmpty else { return nil }
         do {
@@ -328,8 +329,9 @@ public final class DeletionCheck {
         }
     }
 
-    /// Looks for the pending files in a snapshot. Unreadable parts of its manifest prove nothing, and a snapshot in
-    /// doubt makes no file safe.
+    /// Looks for the content of the pending files in a snapshot. It skips unreadable parts of the snapshot's manifest;
+    /// content that only such a part names is not found here. If the snapshot is in doubt, it makes no file safe, and
+    /// the check only notes that it has the content.
     private func look(
         into snapshot: CommitRecord, _ index: BlobIndex, _ reader: BlobReader, isInDoubt: Bool = false
     ) throws {
@@ -406,7 +408,8 @@ public final class DeletionCheck {
         let isOnDisk = diskRelations[folder] ?? terms.isOnRepositoryDisk(file.path)
         if isOnDisk == true { verdict.reasons.append(.sameDisk) }
         if let fault = changeSinceRead(file) {
-            // A file that is gone is on no disk, so its answer must not be used for the folder's other files.
+            // The file has changed, or it is gone and lies on no disk. So `isOnDisk` may be wrong for the folder's
+            // other files, and is not stored for the folder.
             verdict.reasons = [fault]
         } else {
             diskRelations[folder] = .some(isOnDisk)
@@ -418,7 +421,8 @@ public final class DeletionCheck {
         verdicts.append(verdict)
     }
 
-    /// Returns how a file changed since it was read, perhaps long ago; nil if it did not.
+    /// Compares the file with its state when the check read it, perhaps long ago. Returns nil if it is the same, else
+    /// `.changed` or `.unreadable`.
     private func changeSinceRead(_ file: File) -> DeletionReason? {
         do {
             let open = try tree.open(file.path)
@@ -462,9 +466,10 @@ public final class DeletionCheck {
     }
 }
 
-/// Digests chunks under ids that cannot be forged. In a plain repository, anyone who can read `config` can make a file
-/// whose chunks have the same ids as the chunks of another file. There, each chunk also gets an id under a random key
-/// of this run. In other repositories all digests are zero, because their ids cannot be forged.
+/// Makes digests of chunks that cannot be forged. In a plain repository, anyone who can read `config` can make a file
+/// whose chunks have the same ids as the chunks of another file. There, the digest of a chunk is its hash under a
+/// random key of this run. In other repositories chunk ids cannot be forged, so no digest is needed, and all digests
+/// are zero.
 private final class ChunkDigester {
     private let hasher: FreshHasher?
     private var digests: [UInt8] = []

@@ -1,7 +1,8 @@
 // ManifestSegmentDecoder: decodes a manifest segment, one record at a time.
 //
-// Always holds: a record that `advance` has returned is valid as a whole. Inspecting a record allocates nothing. Only
-// asking for the record as a value does, and a backup does not ask for the values of unchanged files.
+// Always holds: a record that `advance` has returned is valid as a whole. To inspect a record in its segment allocates
+// no memory. To get the record as a value (`entry`, `next`) allocates memory; a backup does not do so for unchanged
+// files.
 
 import BakCore
 
@@ -103,8 +104,8 @@ public final class ManifestSegmentDecoder {
                 throw start.corruption("extents after an entry that has none")
             }
             try readExtents(start)
-            // Only the number of extents is limited, so without this check a root could name any number of empty
-            // records.
+            // A file's extents are limited in number, but its records are not. So without this check, a manifest could
+            // give one file any number of records without extents.
             guard extentCount > 0 else { throw start.corruption("further extents, and none") }
             return .continuation
         default: throw start.corruption("an unknown kind of record")
@@ -280,7 +281,8 @@ public final class ManifestSegmentDecoder {
         path.append(contentsOf: suffix)
         pathBytesLeft -= path.count
         guard pathBytesLeft >= 0 else { throw start.corruption("too many bytes of paths") }
-        // The path before was valid. So check only from the last name of the shared prefix on, which may be cut off.
+        // The preceding path was valid, so only names that differ from it need a check. The shared prefix may end
+        // inside a name; the check begins with this name.
         let name = path[..<shared].lastIndex(of: UInt8(ascii: "/")).map { $0 + 1 } ?? 0
         if let fault = ManifestEntry.fault(ofPath: path[name...]) { throw record.corruption(fault) }
     }

@@ -1,5 +1,6 @@
 // Disks: finds the physical disks that a path lies on, as far as this machine knows. It looks through partitions, LVM,
-// RAID, encryption, image files and bind mounts.
+// RAID, encryption, image files and bind mounts. A holder (`DiskHolder`) of a path is a disk that its content lies on,
+// or a stand-in for disks that this machine cannot see, such as another machine.
 //
 // Always holds: two paths count as on different disks only if the holders of both are known and no holder of one can
 // fail together with a holder of the other (`DiskHolder.isApart`). Paths are bytes.
@@ -56,7 +57,7 @@ public struct Disks {
         return holders(of: mount, path, depth: depth)
     }
 
-    /// The disks beneath a block device such as `8:1`; nil if there is no such device.
+    /// The holders beneath a block device such as `8:1`; nil if there is no such device or they are not known.
     func holders(ofDevice number: String, depth: Int = 0) -> Set<DiskHolder>? {
         guard depth < Self.deepest, let place = Machine.realPath("\(devices)/\(number)") else { return nil }
         return holders(ofDevicePlace: place, depth: depth)
@@ -93,9 +94,9 @@ public struct Disks {
 
     // MARK: Media that come and go
 
-    /// Identifies the medium of an open folder among media that are mounted at the same place in turn: by the file
-    /// system's UUID or by the source of the mount. Nil if this machine knows neither. Only facts of this machine
-    /// decide the answer; a server has no influence.
+    /// Returns a text that identifies the medium of an open folder: the file system's UUID or the source of the mount.
+    /// It tells media apart that are mounted at the same place in turn. Nil if this machine knows neither. The answer
+    /// comes from this machine alone; a server of the medium cannot influence it.
     func medium(of folder: Descriptor) -> String? {
         guard let status = try? folder.status() else { return nil }
         if gnu_dev_major(status.st_dev) != 0 { return uuid(ofDevice: status.st_dev) }

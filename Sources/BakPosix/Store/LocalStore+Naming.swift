@@ -298,8 +298,8 @@ extension LocalStore {
         return .named
     }
 
-    /// Gives the file its name after a check that the name is free. Only for a name that no other writer uses, or on a
-    /// medium that cannot guard names.
+    /// Gives the file its name after a check that the name is free. Only for a name that no other writer uses, or if it
+    /// does not matter whose object gets the name, or on a medium that cannot guard names.
     private func lookAndName(
         _ temporary: String, _ name: String, in folder: Descriptor
     ) throws(Errno) -> NamingResult {
@@ -353,7 +353,8 @@ extension LocalStore {
     func claimFolder() -> StoreClaimFolder { StoreClaimFolder(store: self) }
 
     /// Removes the claims of crashed writers that are older than `seconds` by the medium's clock. It removes only
-    /// decided claims (`Claims.tidy`), which is safe at any time.
+    /// decided claims: the claimed name is taken, or the content for it is gone. To remove such a claim is safe at any
+    /// time.
     func tidyClaims(olderThanSeconds seconds: Int64) throws(Errno) {
         let folder = claimFolder()
         guard let names = try folder.names(in: ClaimNames.folder), !names.isEmpty else { return }

@@ -157,8 +157,8 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
                 try synchronize(object)
                 let folder = try openFolder(of: key)
                 let result = try publish(object, in: folder, bytes)
-                // Sync the folder even if another process took the name. Its object may not be durable yet, and the
-                // caller may rely on that object.
+                // Sync the folder even if another process took the name. The name of that process's object may not be
+                // durable yet, and the caller may rely on that object.
                 try synchronizeFolders([key: folder])
                 return try outcome(result, of: key, bytes, in: folder)
             } catch {
@@ -287,7 +287,9 @@ extension LocalStore {
         var failure = StoreError(error, operation, object, isWriting: isWriting)
         if error.code == EACCES || error.code == EPERM { failure.message += advice(on: object) }
         if error.code == ENOTDIR {
-            // Look at the object itself last, because the obstruction may be in the place of its claim or lock instead.
+            // A folder was expected on the way to the object, in the place of its claim or lock, or under the object's
+            // own name. Look under that name last: a regular file there is usually the object itself, and no
+            // obstruction.
             let claims = [ClaimNames.claim(on: object), ClaimNames.lock(on: object)]
             let places = Self.lineage(object).dropFirst().dropLast() + Self.ownFolders + claims + [object]
             let found = places.lazy.compactMap { self.obstruction(at: $0) }.first

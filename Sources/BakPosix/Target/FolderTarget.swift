@@ -240,12 +240,15 @@ public final class FolderTarget: RestoreTarget {
         }
     }
 
-    /// The time as the target's file system would store it. A probe measures it.
+    /// The time as the file system on `device` would store it. To find out, gives the time to a probe, a temporary file
+    /// beside `path`, and reads it back. Returns `time` itself if no probe can be made.
     public func rendered(_ time: Timestamp, at path: [UInt8], device: UInt64) -> Timestamp {
         probes.rendered(time, at: path, device: device, in: folders) ?? time
     }
 
-    /// Sets the metadata of the target's own folder.
+    /// Sets all metadata of the target's own folder if the restore may (`Trace.isOwn`). Otherwise sets only its time,
+    /// and only if the folder already has the mode and owner that a restore would give it. Returns what could not be
+    /// set.
     public func finishTop(_ stat: FileStat, _ attributes: FileAttributes) -> [MetadataNote] {
         probes.removeAll(in: folders)
         let top = folders.top.descriptor
@@ -253,8 +256,8 @@ public final class FolderTarget: RestoreTarget {
         if trace.monitor.locked({ trace.isOwn }) {
             folders.keepMode([])
             let notes = writer.apply(stat, attributes)
-            // The folder now has its own mode and owner, by which the next restore recognises it. So the trace is no
-            // longer needed. Removing the trace changes the folder's time, so set the time again.
+            // The folder now has its own mode and owner. A later restore finds them and therefore sets the folder's
+            // time, even without a trace. So remove the trace. That changes the folder's time, so set the time again.
             removeTrace()
             guard let status = try? top.status() else { return notes }
             return notes + writer.applyTime(stat, over: status).filter { !notes.contains($0) }
@@ -284,7 +287,7 @@ public final class FolderTarget: RestoreTarget {
 
     private func removeTrace() {
         guard let name = trace.monitor.locked({ trace.name.take() }) else { return }
-        // Use `withParent`: if the top's new mode denies its owner writing, it lends the right.
+        // The top's new mode may deny its owner writing. `withParent` then lends the owner the right to write.
         try? folders.withParent(of: name) { top, name throws(Errno) in
             _ = try system { unlinkat(top.number, name, 0) }
         }
@@ -343,7 +346,9 @@ extension FolderTarget {
         }
     }
 
-    /// Lists a folder of the target. Throws `TargetError` if the folder cannot be read.
+    /// Lists a folder of the target. If `sweeping`, also removes the temporaries of killed restores from it. If it
+    /// finds some in the top, it removes them from all folders beneath, too. Throws `TargetError` if the folder cannot
+    /// be read.
     public func list(
         _ path: [UInt8], sweeping: Bool, _ visit: (ArraySlice<UInt8>) -> Void
     ) throws(TargetError) {

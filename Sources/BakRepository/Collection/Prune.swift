@@ -168,8 +168,8 @@ public final class Prune {
         var mark = try self.mark(known)
         var strays = strays(stored, mark)
         if !strays.isEmpty, !named.isEmpty {
-            // A running session may have stored the strays and may still commit them. So the prune condemns strays only
-            // after all sessions are decided. A dry run does not wait for that.
+            // A running session may have stored the strays and may still commit them. So the prune first waits until
+            // all sessions are decided, and condemns strays only then. A dry run does not wait, and counts no strays.
             if try options.isDryRun || !watch.settle(known.inside([mark.knowledge])) { strays = [] }
             if !options.isDryRun, try !mark.isCurrent(repository) {
                 mark = try self.mark(known.inside(["\(strays.sorted())"]))

@@ -16,8 +16,8 @@ public struct PruneOptions: Sendable {
         case unlimited
     }
 
-    /// The allowance for unused bytes. The prune rewrites packs, the most wasteful first, until no more than this is
-    /// unused.
+    /// The allowance for unused bytes. The prune repacks the most wasteful packs first, until the unused bytes are
+    /// within this allowance.
     public var maxUnused = Allowance.percent(5)
     /// The number of bytes that may be copied to new packs; nil for no limit.
     public var maxRepackBytes: UInt64?
@@ -48,7 +48,7 @@ public enum PruneStep: String, Sendable {
     case marking
     /// It waits for running backups.
     case waiting
-    /// It reads the copy to keep of each blob that lies in several packs.
+    /// Some blobs lie in several packs. For each of them, it reads the copy that it is going to keep.
     case verifying
     /// It copies the needed blobs of packs with much unused space.
     case copying

@@ -9,7 +9,8 @@ public final class SegmentReader {
     private let repository: Repository
     private let index: BlobIndex
     private lazy var reader = BlobReader(repository)
-    /// The cache for blobs, and the blob from it that was read last, which must stay alive.
+    /// The cache for blobs. `last` is the blob that `bytes` last took from it: the reader holds this blob, so that the
+    /// returned bytes stay valid.
     private let cache: BlobCache?
     private var last: DecodedBlob?
 
@@ -38,8 +39,8 @@ public final class SegmentReader {
         return try ManifestRoot(decoding: bytes(blob), object: "manifest root \(blob.id)")
     }
 
-    /// Returns a decoder that stands before a segment's first record. The decoder borrows the bytes that `bytes` would
-    /// return.
+    /// Returns a decoder that stands before a segment's first record. The decoder borrows the bytes that `bytes`
+    /// returns, so it is valid just as long as they are.
     ///
     /// - Throws: the same errors as `bytes`.
     public func decoder(_ blob: BlobReference) throws -> ManifestSegmentDecoder {
@@ -83,7 +84,8 @@ public final class SegmentReader {
         }
     }
 
-    /// Returns the chunks of each of these segments. If there are many, each reader gets a thread of its own.
+    /// Returns the chunks of each of these segments. If there are more segments than readers, each reader works on a
+    /// thread of its own.
     static func chunks(
         of segments: ArraySlice<ManifestSegmentReference>, _ readers: [SegmentReader]
     ) throws -> [[ID128]] {
@@ -121,7 +123,7 @@ public final class SegmentReader {
         }
     }
 
-    /// More chunks than a segment of this program's writer names.
+    /// No segment that this program has written names this many chunks.
     private static let manyChunks = 1 << 15
 
     /// Throws `MissingBlobError` unless a session may rely on everything that the manifest refers to.

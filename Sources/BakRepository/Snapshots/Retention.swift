@@ -131,7 +131,9 @@ public struct Retention: Sendable {
     }
 
     /// Returns, for each device and paths, the archives for which no other archive stands. Such an archive may be the
-    /// only snapshot with some files that were deleted from the source. A snapshot in doubt stands for no archive.
+    /// only snapshot with some files that were deleted from the source. A snapshot in doubt stands for no archive. A
+    /// refuted archive may lack files, so an archive that is not refuted is also returned if only refuted archives
+    /// stand for it.
     private func archiveHeads(
         _ past: [CommitRecord], _ doubts: SnapshotDoubts, _ order: SnapshotOrder
     ) -> Set<ID128> {
@@ -158,8 +160,9 @@ public struct Retention: Sendable {
         let complete = past.filter { $0.isComplete && !doubts.standing.contains($0.id) }
         let sound = complete.filter { !doubts.refuted.contains($0.id) }
         var reasons = reasons(sound, time)
-        // A refuted snapshot may lack files, so it must not push out other snapshots. It stays if the rules also keep
-        // it among all complete snapshots.
+        // A refuted snapshot may lack files, so it must not push out other snapshots: the rules are first applied to
+        // the snapshots that are not refuted. Then the rules are applied to all complete snapshots, only to decide
+        // which refuted ones stay.
         if sound.count < complete.count {
             reasons.merge(self.reasons(complete, time).filter { doubts.refuted.contains($0.key) }) { one, _ in
                 one
@@ -195,8 +198,9 @@ public struct Retention: Sendable {
         return reasons
     }
 
-    /// Keeps the newest snapshot of each of the last periods. The rule says how many periods count. While the count is
-    /// not used up, it also keeps the oldest snapshot, so that a growing history is as long as possible.
+    /// Keeps the newest snapshot of each of the last periods. The rule says how many periods count. If the snapshots
+    /// fall into fewer periods than that, the oldest snapshot is kept, too. So a history that is still short keeps its
+    /// beginning.
     private func keepCounted(
         _ newestFirst: [CommitRecord], _ period: RetentionPeriod, _ time: (CommitRecord) -> Timestamp,
         _ reasons: inout [ID128: [RetentionReason]]
@@ -212,7 +216,8 @@ public struct Retention: Sendable {
         }
     }
 
-    /// Keeps the newest snapshot of each period within the rule's span before the newest of all.
+    /// Keeps the newest snapshot of each period within the rule's span. The span ends at the time of the newest
+    /// snapshot.
     private func keepRecent(
         _ newestFirst: [CommitRecord], _ period: RetentionPeriod, _ time: (CommitRecord) -> Timestamp,
         _ reasons: inout [ID128: [RetentionReason]]

@@ -2,7 +2,8 @@
 // types.
 //
 // A commit record has a second copy, its spare. A tombstone has the name of a commit record and says that the session
-// may never commit. A prune's decision also names sessions that have committed.
+// may never commit. A prune's decision names sessions that have committed. So a spare and a decision each show that a
+// record existed, even if the record is missing now.
 
 import BakCore
 import BakFormat

@@ -64,7 +64,7 @@ extension Repository {
 
     /// Removes the spares of forgotten snapshots whose sessions the newest decision supersedes. Until the decision, a
     /// session's index segment is trusted because of the session's record, or because of the spare if the record is
-    /// lost. Without this segment, other snapshots might lack blobs.
+    /// lost. Without this segment, other snapshots might lack blobs, so the spare must stay until then.
     func sweepSpares() throws {
         let superseded = try supersededSessions(by: collectionRounds().decided)
         let swept = try forgotten().intersection(spares().keys).intersection(superseded)

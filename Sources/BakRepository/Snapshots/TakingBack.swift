@@ -71,8 +71,8 @@ extension Repository {
         _ forgotten: CommitRecord, host: String, program: String
     ) throws -> TakingBackOutcome {
         let outcome = try takeBack(forgotten, host: host, program: program, faults: ProtocolFaults())
-        // The new snapshot has everything that the old one has, so the old one can be forgotten. This replaces a marker
-        // that does not open.
+        // If the old snapshot's marker does not open, forget the old snapshot again: that replaces the marker. Nothing
+        // is lost, because the new snapshot has everything that the old one has.
         if case .back = outcome, try isForgotten(forgotten.id), try isMarkerDamaged(forgotten.id) {
             try forget([forgotten.id], host: host, program: program)
         }

@@ -85,7 +85,8 @@ public enum SourceMedium: Sendable {
     case network
 }
 
-/// How far a medium's numbers and times can be trusted to identify a file and to show that it changed.
+/// How far a medium can be trusted: its device and inode numbers to identify a file, and its timestamps to show that a
+/// file changed.
 public struct MediumEvidence: Sendable, Equatable {
     /// True if device and inode name one file for as long as it exists, and every change to the file changes its ctime.
     /// If false, an inode number may be reused or shared, and ctime may be a copy of mtime.
@@ -102,15 +103,17 @@ public struct MediumEvidence: Sendable, Equatable {
         self.hasNominalSizes = hasNominalSizes
     }
 
-    /// The judgement of an unknown medium: numbers are not trusted, and times may be as coarse as FAT's.
+    /// The judgement of an unknown medium: device and inode numbers are not trusted, and timestamps may be as coarse as
+    /// those of FAT, two seconds.
     public static let none = MediumEvidence(hasIdentity: false, granularityNanoseconds: 2_000_000_000)
 }
 
 /// A tree of files to back up. `walk` and `walkAhead` run on one thread; any thread may make the other calls.
 public protocol SourceTree: AnyObject, Sendable {
-    /// Visits every root, everything beneath it, and its ancestors in `PathOrder`, each path once. Paths are absolute
-    /// without the leading slash. Symbolic links are not followed. An ancestor of a root is visited for its metadata
-    /// only; its other children are not visited. Throws what `visit` throws, and a `SourceError` that ends the run.
+    /// Visits every root, everything beneath it, and its ancestors. It visits each path once, in `PathOrder`. Paths are
+    /// absolute without the leading slash. Symbolic links are not followed. An ancestor of a root is visited for its
+    /// metadata only; its other children are not visited. Throws what `visit` throws, and a `SourceError` that ends the
+    /// run.
     func walk(_ visit: (WalkEvent) throws -> WalkDecision) throws
 
     /// Walks as `walk` does, but may report an entry that is not a folder as `.unseen`. Another thread can then examine
@@ -138,8 +141,8 @@ public protocol SourceTree: AnyObject, Sendable {
     /// The kind of medium that a backup should plan its reads for; the slowest if there are several.
     var medium: SourceMedium { get }
 
-    /// Returns how far the numbers and times of the medium at `path` can be trusted. The answer for each device is
-    /// cached, so a call costs next to nothing.
+    /// Returns how far the device and inode numbers and the timestamps of the medium at `path` can be trusted. The
+    /// answer for each device is cached, so a call costs next to nothing.
     func evidence(_ path: [UInt8], _ stat: FileStat) -> MediumEvidence
 
     /// True if the entry, which is not a folder, is certainly a leftover of a run of this program that has ended.
@@ -160,7 +163,7 @@ extension SourceTree {
     public var mostOpenFiles: Int { .max }
     /// False: this program leaves nothing in the source.
     public func isLeaving(_ path: [UInt8]) -> Bool { false }
-    /// `.none`: numbers and times are not trusted.
+    /// `.none`: the judgement of an unknown medium.
     public func evidence(_ path: [UInt8], _ stat: FileStat) -> MediumEvidence { .none }
 
     /// Walks as `walk` does and reports no `.unseen` entries. Throws as `walk` does.
@@ -170,7 +173,7 @@ extension SourceTree {
 extension SourceFile {
     /// True: most files know their size.
     public var hasKnownSize: Bool { true }
-    /// Nil: the file is read in its own place.
+    /// Nil: the file is not read from a snapshot.
     public var earlierFindings: EarlierFindings? { nil }
 }
 
@@ -197,8 +200,8 @@ public protocol SourceFile: AnyObject {
     /// the end.
     var hasKnownSize: Bool { get }
 
-    /// What an earlier backup noted, for a file that is read from its snapshot; nil for a file that is read in its own
-    /// place.
+    /// What an earlier backup noted about the file, if the file is now read from that backup's snapshot; nil for any
+    /// other file.
     var earlierFindings: EarlierFindings? { get }
 
     /// Returns the file's stat. The first call may return the stat that was read when the file was opened; later calls
