@@ -230,7 +230,7 @@ final class FileTrier {
         }
     }
 
-    /// Returns the digest of the content so far, whose digest is `digest`, extended by one piece.
+    /// Returns the digest of a content and one more piece. `digest` is the digest of the content before the piece.
     private static func chained(_ digest: ID128, _ id: ID128, _ length: UInt64) -> ID128 {
         withUnsafeTemporaryAllocation(byteCount: 40, alignment: 8) { bytes in
             digest.store(to: bytes.baseAddress!)

@@ -110,13 +110,14 @@ public struct LibraryReport: Sendable {
         }
     }
 
-    /// The cost of storing changed files.
+    /// The cost of storing the files that have changed since the baseline, the snapshot with which the library is
+    /// compared.
     public struct Changes: Sendable {
-        /// The number of files whose content differs from that in the snapshot.
+        /// The number of files whose content differs from that in the baseline.
         public var changedFiles: UInt64 = 0
         /// The size of changed files in bytes.
         public var changedBytes: UInt64 = 0
-        /// The number of files that the snapshot does not have at their path.
+        /// The number of files that the baseline does not have at their path.
         public var newFiles: UInt64 = 0
         /// The size of new files in bytes.
         public var newBytes: UInt64 = 0

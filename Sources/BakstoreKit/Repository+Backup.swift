@@ -22,8 +22,8 @@ public struct BackupOptions: Sendable {
     public var keepsDeletedFiles: Bool?
     /// True to read every file, even if its size and times have not changed.
     public var readsEverything = false
-    /// True if you know that a path has lost most of its files since the backup before, so that this is no sign of a
-    /// missing disk.
+    /// True if you know that a path has lost most of its files since the backup before. The backup then does not take
+    /// their absence as a sign of a missing disk.
     public var expectsMissingFiles = false
     /// True to store nothing and only report.
     public var isDryRun = false

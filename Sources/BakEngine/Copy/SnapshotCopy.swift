@@ -6,8 +6,8 @@
 //
 // A copy may lack files, because the source was damaged or because the copy itself is damaged now. The snapshot is then
 // copied again, and the copy that lacks files is removed once a whole copy exists. A copy counts as damaged if a repair
-// has made a snapshot of its remains. With `looksUpCopies`, or if packs are missing, the run also looks up whether the
-// content of each copy is complete.
+// of the destination has made a snapshot of the copy's remains. With `looksUpCopies`, or if the destination lacks
+// packs, the run also looks up whether the content of each copy is complete.
 
 import BakCore
 import BakFormat
@@ -21,8 +21,8 @@ public struct CopyRequest: Sendable {
     public var program: String
     /// How many threads read.
     public var workerCount = 2
-    /// True if the run looks up in manifests and index whether earlier copies are still complete. If a pack is missing,
-    /// the run does so in any case.
+    /// True if the run looks up in manifests and index whether earlier copies are still complete. If the destination
+    /// lacks a pack, the run does so in any case.
     public var looksUpCopies = false
     /// True if the run only reports and stores nothing.
     public var isDryRun = false
@@ -120,8 +120,8 @@ public final class SnapshotCopy {
         self.stop = stop
     }
 
-    /// Copies snapshots, oldest first. A snapshot that the source no longer has completely becomes an event, and the
-    /// others are copied.
+    /// Copies snapshots, oldest first. If the source no longer has all of a snapshot, the run reports this snapshot
+    /// with the event `failed` and copies the others.
     ///
     /// - Throws: Failures of either store.
     public func run(_ snapshots: [CommitRecord]) throws -> CopyReport {
@@ -153,8 +153,8 @@ public final class SnapshotCopy {
         return report
     }
 
-    /// True if a copy has all of the snapshot and is not just a checkpoint of a copy. A copy may have more than the
-    /// snapshot, if it was made from a whole source.
+    /// True if a copy has all of the snapshot and is not just a checkpoint of a copy. A copy has more than the snapshot
+    /// if `snapshot` lacks files, and the copy was made from a version of the snapshot that still had them.
     func isWhole(_ copy: CommitRecord, of snapshot: CommitRecord) -> Bool {
         !damaged.contains(copy.id)
             && (copy.standsFor(snapshot)
@@ -165,7 +165,8 @@ public final class SnapshotCopy {
     private func findDamaged(_ snapshots: [CommitRecord], among there: [CommitRecord]) throws {
         let made = snapshots.flatMap { earlier[$0.originalID] ?? [] }
         guard !made.isEmpty else { return }
-        // A repaired snapshot that was copied from the source shows no damage here.
+        // A repair leaves `original` empty. A repaired snapshot that has an original was copied from the source, so it
+        // shows damage in the source and not here.
         let repaired = there.filter { $0.original == nil }
         damaged = Set(made.filter { copy in repaired.contains { $0.isMade(from: copy) } }.map(\.id))
         let index = try BlobIndex(destination)
@@ -174,8 +175,8 @@ public final class SnapshotCopy {
         if request.looksUpCopies || !missing.isEmpty {
             damaged.formUnion(try destination.damaged(among: made, index, missing))
         }
-        // A chunk that the index names counts as stored. A chunk of a missing pack would therefore not be copied again,
-        // so the copy must not begin.
+        // A chunk that the index names counts as stored, even if its pack is missing. The run would therefore not copy
+        // the chunk again, and the new copy would lack it. So the run must not begin.
         if !damaged.isEmpty, let pack = missing.min() { throw Repository.packNamedInVain(pack) }
     }
 
@@ -264,14 +265,15 @@ public final class SnapshotCopy {
         }
     }
 
-    /// Returns the destination's snapshot to compare a copy with. A file whose times are equal in that snapshot and in
-    /// the copy is not read again. So the result is `none` if the source has two contents of a file under the same
-    /// times.
+    /// Returns the parent of the new copy: a snapshot of the destination with which the copy of `snapshot` is compared.
+    /// If a file has the same times in the parent and in `snapshot`, its content is taken from the parent and not read.
+    /// So the result is `none` if these times do not prove the same content: a file has the same times in `snapshot`
+    /// and in `before`, the snapshot that was copied last, but other content.
     private func parent(
         of snapshot: CommitRecord, _ before: CommitRecord?, _ index: BlobIndex
     ) throws -> BackupRequest.ParentChoice {
-        // A file that an earlier, incomplete copy has is the same in the source, so the new copy can be compared with
-        // the earlier one.
+        // An earlier copy of this snapshot lacks files. The files that it has are the same as in the source, so it can
+        // be the parent of the new copy.
         if let lacking = copies[snapshot.originalID] { return .snapshot(lacking.id) }
         guard let before, let copy = copies[before.originalID] else { return .none }
         let one = try ManifestReader(before, repository: source, index: index)

@@ -1,5 +1,5 @@
 // RestoreSelection: the entries that a restore wants from a snapshot, in the order of the manifest, each with its path
-// at the target. All passes use this type, so all see the same entries.
+// at the target. All passes of a restore over the manifest use this type, so they all see the same entries.
 
 import BakCore
 import BakFormat
@@ -8,13 +8,13 @@ import BakStorage
 
 /// The entries that a restore wants.
 public struct RestoreSelection {
-    /// A wanted record of the manifest.
+    /// A wanted record of the manifest: an entry, or further extents of the entry before it.
     struct Item {
         var record: ManifestRecord
-        /// Its path beneath the target; empty for the folder whose content goes directly into the target.
+        /// The entry's path beneath the target; empty for the folder whose content goes directly into the target.
         var path: [UInt8]
         var decision: RestoreDecision
-        /// Notes on the privileges of the entry that the restore leaves out.
+        /// Notes on those privileges that the restore does not give to the entry.
         var withheld: [MetadataNote] = []
     }
 
@@ -75,7 +75,7 @@ public struct RestoreSelection {
                 excluded = entry.path
                 continue
             }
-            // A damaged repository may put entries beneath a file.
+            // Only a folder may have an empty path, which means the target itself.
             let path = Array(entry.path.dropFirst(stripped))
             guard !path.isEmpty || isFolder else { continue }
             let withheld = request.isPrivileged ? [] : entry.withholdPrivileges()
@@ -146,8 +146,8 @@ public struct RestoreSelection {
         return isKnown ? found : nil
     }
 
-    /// After this many entries beneath one child, the manifest is opened again behind the child instead of being read
-    /// on.
+    /// After this many entries beneath one child, `entries` stops reading and opens the manifest again behind the
+    /// child. So it does not read everything beneath a large folder.
     private static let mostPassed = 4096
 
     /// The snapshot.
@@ -210,7 +210,8 @@ public struct RestoreSelection {
     }
 
     /// Returns paths of a snapshot that end with a requested text, or differ from it only in case or Unicode
-    /// composition. The result is up to three of the paths that were backed up, or else the first such entry.
+    /// composition. First searches the snapshot's own paths, those that the user gave to the backup, and returns up to
+    /// three of them. If none matches, searches the entries and returns the first that does.
     ///
     /// - Throws: `MissingBlobError` or `CorruptionError` if the manifest's root cannot be read, and `StoreError`.
     public static func nearest(
@@ -231,7 +232,7 @@ public struct RestoreSelection {
     }
 }
 
-/// The parts of a request that the snapshot does not have.
+/// The parts of a request that match nothing.
 public struct RestoreMiss: Sendable, Equatable {
     /// The requested path, if the snapshot does not have it.
     public var path: [UInt8]?
@@ -268,7 +269,7 @@ extension RestoreSelection {
     /// - Parameter existing: the target, if it exists already.
     /// - Throws: `MissingBlobError` or `CorruptionError` if the manifest's root cannot be read, and `StoreError`.
     public func missingRoom(of free: UInt64, over existing: (any RestoreTarget)?) throws -> UInt64? {
-        // A part cannot need more than the whole. The files are counted only if the whole is too large.
+        // If the whole snapshot fits, the restore fits, too. Only if it does not, count the files of the restore.
         guard snapshot.counters.bytes > free else { return nil }
         let need = try need { entry, path in
             guard let found = try? existing?.stat(path) else { return nil }
@@ -320,14 +321,15 @@ extension RestoreSelection {
     }
 }
 
-/// Identifies one file in one state. Only names with equal keys are linked. A file may change between the reading of
-/// its first name and the next, and some media give two files the same inode number.
+/// Identifies one file in one state. A restore links two names only if their keys are equal. The inode number alone is
+/// not enough: the file may have changed after the backup read its first name and before it read the next, and some
+/// media give two files the same inode number.
 struct LinkKey: Hashable {
     private var inode: InodeKey
     private var size: UInt64
     private var mtime: Timestamp
     private var ctime: Timestamp
-    /// A hash of the content in the entry's own record.
+    /// A hash of the content in the entry's own record, without further extents.
     private var content: Int
 
     init(_ entry: ManifestEntry) {

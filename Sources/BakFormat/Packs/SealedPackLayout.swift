@@ -1,18 +1,21 @@
 // The byte layout of a sealed pack: `header | sealed blob* | padding | sealed footer | block checksums | salt | tail`.
 //
-//   sealed blob   as long as a plain one: one sealed string (its overhead is 16 bytes) of the first 32 bytes of the
-//                 plain blob header and the stored bytes; its entry is its offset in the pack
+// A sealed string is ciphertext with its tag of 16 bytes. Its nonce is made from a number, the entry. Here, the entry
+// of each sealed string is its offset in the pack.
+//
+//   sealed blob   one sealed string of the first 32 bytes of the plain blob header and the stored bytes. The header's
+//                 last 16 bytes are left out, so with its tag a sealed blob is as long as a plain one
 //   padding       random-looking bytes, so that the pack's length tells little about its content (Padmé)
-//   sealed footer one sealed string of the plain footer table's rows; its entry is its offset
+//   sealed footer one sealed string of the plain footer table's rows
 //   block checksums   8 bytes for each block of 1 MiB, the last one shorter: the XXH3-64 of the pack's bytes up to
 //                 here. In a pack of P bytes there are ceil((P - 80) / (1 MiB + 8)) of them
 //   salt, 32      a copy of the header's salt, in case the header is damaged
-//   tail, 48      one sealed string of magic "tail" 4, number of blobs 4, offset of the footer 8; its entry is its
-//                 offset. Then the XXH3-128 of the header, block checksums, salt and bytes 0 to 31 of the tail
+//   tail, 48      one sealed string of magic "tail" 4, number of blobs 4, offset of the footer 8. Then the XXH3-128 of
+//                 the header, block checksums, salt and bytes 0 to 31 of the tail
 //
-// A sealed string is ciphertext with its tag. Its entry is the number from which its nonce is made. Stored checksums in
-// the rows are 0, because the seal authenticates the bytes. Always holds: a reader without the key cannot tell where a
-// blob begins or how many blobs there are, but it can verify every byte against a checksum.
+// The checksums of stored bytes in the rows are 0, because the seal authenticates these bytes. Always holds: a reader
+// without the key cannot tell where a blob begins or how many blobs there are, but it can verify every byte against a
+// checksum.
 
 import BakCodec
 import BakCore
@@ -119,8 +122,9 @@ public enum SealedPackLayout {
         return size
     }
 
-    /// Rounds a length up. In the result, only the highest bit and the next S bits may be set, where S is the number of
-    /// bits of the highest bit's position.
+    /// Rounds a length up so that only its first bits may be set. Let the highest bit have the position E, counted from
+    /// 0, and let S be the number of binary digits of E. The result has only zeros after the highest bit and the S bits
+    /// that follow it.
     static func padded(_ count: Int) -> Int {
         let exponent = Int.bitWidth - 1 - count.leadingZeroBitCount
         let significant = Int.bitWidth - exponent.leadingZeroBitCount

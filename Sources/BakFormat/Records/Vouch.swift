@@ -7,7 +7,8 @@
 //
 // Fingerprints increase strictly, so a vouch names only one of several files with the same content. A fingerprint is
 // the XXH3-128 of a byte string. For inline content, the string is a byte 0 and the content. For extents, it is a byte
-// 1, and then for each extent length * 2 + (1 for a hole) as a varint and, unless it is a hole, the id.
+// 1, and then, for each chunk, its length * 2 as a varint and its id, and for each hole, its length * 2 + 1 as a
+// varint.
 
 import BakCodec
 import BakCore

@@ -20,7 +20,8 @@ public enum PasswordInput {
         var before = termios()
         guard tcgetattr(terminal.number, &before) == 0 else { return nil }
         var quiet = before
-        // Take keys one by one and without signals, so that the terminal is always set back afterwards.
+        // Take keys one by one. Without ISIG, Ctrl-C arrives as a key and cannot end the program before the terminal is
+        // set back.
         quiet.c_lflag &= ~tcflag_t(ECHO | ICANON | ISIG)
         withUnsafeMutableBytes(of: &quiet.c_cc) { keys in
             keys[Int(VMIN)] = 1
@@ -178,8 +179,8 @@ public enum PasswordInput {
             if SystemTime().monotonicNanoseconds() > end { throw Errno(code: ETIMEDOUT) }
         }
 
-        /// Waits until there are bytes to read, or the end. Returns false if `isOver` returns true and there is nothing
-        /// to read.
+        /// Waits until the file has bytes to read or has ended, and returns true then. Returns false if `isOver` says
+        /// that the program that writes the file has ended, and there is nothing to read.
         func wait(for file: Descriptor, _ isOver: () throws(Errno) -> Bool) throws(Errno) -> Bool {
             var wait = pollfd(fd: file.number, events: Int16(POLLIN), revents: 0)
             while true {
@@ -193,7 +194,8 @@ public enum PasswordInput {
         }
     }
 
-    /// Reads to the end. Once `isOver` returns true, reads only the bytes that are there already.
+    /// Reads to the end of the file. Once `isOver` says that the program that writes it has ended, reads only the bytes
+    /// that are there already.
     private static func readToEnd(
         _ file: Descriptor, into buffer: UnsafeMutableRawBufferPointer, _ patience: Patience,
         _ isOver: () throws(Errno) -> Bool = { () throws(Errno) in false }
@@ -230,7 +232,8 @@ public enum PasswordInput {
         }
         do throws(Errno) {
             // Close this process's writing end, or the reader never sees the end of the output. A background process of
-            // the command may keep its own writing end open for as long as it runs.
+            // the command may keep its own writing end open for as long as it runs. So the end of the command,
+            // `hasEnded`, also ends the reading.
             try input.close()
             let count = try readToEnd(output, into: buffer, patience, hasEnded)
             while try !hasEnded() {

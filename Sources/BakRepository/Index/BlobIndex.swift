@@ -28,8 +28,8 @@ public final class BlobIndex: @unchecked Sendable {
     }
 
     /// The claims of one range of ids. There are many shards, so that threads seldom wait for each other. A shard is a
-    /// class because reading the monitor out of a struct could also read the lengths beside it, which another thread
-    /// changes.
+    /// class: if it were a struct, a thread that reads only `monitor` could copy the whole struct, and so read
+    /// `lengths` while another thread changes it.
     private final class Shard: @unchecked Sendable {
         let monitor = Monitor()
         var lengths: [ID128: UInt32] = [:]
@@ -54,8 +54,9 @@ public final class BlobIndex: @unchecked Sendable {
     private let presence: PackPresence?
     private let viewMonitor = Monitor()
     private var currentView: View
-    /// Held while `refreshIfCollected` loads the index again. Until it ends, the view holds only a part of the index. A
-    /// reader that misses a blob also calls `refreshIfCollected`, and so waits for the whole index.
+    /// Held while `refreshIfCollected` loads the index again. Until the load ends, the view holds only a part of the
+    /// index. A reader that misses a blob in this view also calls `refreshIfCollected`, and so waits for the whole
+    /// index.
     private let refreshMonitor = Monitor()
     /// Held while the view is replaced.
     private let updateMonitor = Monitor()
@@ -67,8 +68,8 @@ public final class BlobIndex: @unchecked Sendable {
     private var loaded: TrustedSegments
     private let shards: [Shard]
     private static let shardBits: UInt64 = 6
-    /// The overlay is merged into the table when it has more than a sixteenth of the table's entries. This limit is at
-    /// least `overlayEntries` and at most `overlayEntriesLimit`.
+    /// The overlay is merged into the table when the overlay has too many segments or entries. The limit for entries is
+    /// a sixteenth of the number in the table, but at least `overlayEntries` and at most `overlayEntriesLimit`.
     private static let overlayEntries = 4096
     private static let overlayEntriesLimit = 1 << 20
     /// How often a collection may interfere with a load before the load fails.
@@ -126,9 +127,9 @@ public final class BlobIndex: @unchecked Sendable {
     /// True if a backup must not rely on the pack.
     func isExcluded(_ pack: ID128) -> Bool { view.excluded.contains(pack) }
 
-    /// Loads an index for reading again if a collection was decided since the last time, or if the table's file has
-    /// changed. After that, a blob that was missing may be found in another pack. Returns false if nothing has changed
-    /// or the index has another purpose.
+    /// Loads the index again if a collection was decided since the last load, or if the table's file has changed. A
+    /// blob that was missing may then be found in another pack. Does so only if the purpose of the index is reading.
+    /// Returns true if the index was loaded again.
     ///
     /// - Throws: `CorruptionError` if a segment is damaged or missing, and `StoreError`.
     public func refreshIfCollected() throws -> Bool {

@@ -288,8 +288,8 @@ private final class ManifestRewriter {
         try append(entry, isContinued: file.isContinued)
     }
 
-    /// Adds a new entry for each folder above `entry` whose own entry is lost. Without it, `entry` could not be
-    /// restored.
+    /// Adds a new entry for each folder above `entry` if the folder's own entry is lost. Without its folders, `entry`
+    /// could not be restored.
     private func addFolders(above entry: ManifestEntry) throws {
         while !folders.isEmpty, !folders.holds(entry.path) { folders.pop() }
         var end = folders.path.count

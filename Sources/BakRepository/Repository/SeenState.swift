@@ -185,8 +185,8 @@ extension Repository {
                 older.lost.append(snapshot)
             }
             if !older.lost.isEmpty {
-                // A snapshot is not lost if it was copied back from another repository. The hold keeps this listing
-                // from changing the record.
+                // A snapshot is not lost if it was copied back from another repository. `snapshots` would also note the
+                // listed snapshots as seen. The hold prevents that, because the store may still lack others.
                 olderHold.isHeld = true
                 let present = Set((try? snapshots())?.readable.map(\.originalID) ?? [])
                 olderHold.isHeld = false
@@ -208,9 +208,9 @@ extension Repository {
         } catch let error as StoreError where error.kind == .notFound { return false }
     }
 
-    /// True if any part of a snapshot's record is left. A tombstone, which has the same name as the record, does not
-    /// count: it says that the session never committed, but this machine has seen the snapshot. A record that was cut
-    /// to a tombstone's length counts: it is reported as damage.
+    /// True if any part of a snapshot's record is left. A tombstone under the record's name does not count: it says
+    /// that the session never committed, but this machine has seen the snapshot, so the record is lost. A record that
+    /// was cut to a tombstone's length counts, because other checks report it as damage.
     private func hasRecord(_ id: ID128) throws -> Bool {
         guard let size = try size(of: ObjectNames.snapshot(id)) else { return false }
         return size != Tombstone.objectBytes(context) || (try? expectTombstone(id)) == nil
@@ -228,7 +228,7 @@ extension Repository {
         }
     }
 
-    /// True if the last call of `olderState` found something gone and the user has not accepted the loss since.
+    /// True if `olderState` has found something gone and the user has not accepted the loss since.
     public var isOlder: Bool { olderHold.isHeld }
 
     /// Forgets the record of this folder, so that its present state counts from now on.

@@ -6,7 +6,7 @@
 //
 // Always holds:
 // - If a snapshot is said to stay for good, every later decision by the same rules keeps it, as long as later backups
-//   of the group have later dates.
+//   of the group have later dates. An archive may give way to a later archive that stands for it.
 // - If a snapshot is said to stay until a date, it is still kept at that date.
 
 import BakCore
@@ -16,14 +16,14 @@ import BakFormat
 public enum LastingReason: Equatable, Sendable {
     /// No rules apply to it.
     case noRules
-    /// It has these labels.
+    /// It has these tags, for which a rule keeps it. They are empty if a rule keeps snapshots without tags.
     case tagged([String])
     /// The user named it as one to keep.
     case named
     /// The last snapshot of a period that is over, or the oldest of its group, under a rule that keeps all periods.
     case unlimited(RetentionPeriod)
-    /// An archive for which no other archive of its device and paths stands yet. A later archive will carry over its
-    /// entries.
+    /// An archive for which no other archive of its device and paths stands. Its entries stay for good: retention keeps
+    /// the archive until a later archive has carried them over.
     case archive
 }
 
@@ -92,9 +92,10 @@ extension Retention {
         return forecast
     }
 
-    /// Returns the archives that the next archives will carry over. Retention keeps each of them until another archive
-    /// stands for it. The next archive continues from the newest snapshot of its device and paths. If groups are larger
-    /// than one device and paths, retention may remove that snapshot, so nothing is returned.
+    /// Returns the archives whose entries the next archives will carry over. Retention keeps each of them until another
+    /// archive stands for it. The next archive continues from the newest snapshot of its device and paths. A group may
+    /// contain several devices or sets of paths. Retention may then remove that newest snapshot, so nothing is
+    /// returned.
     private func archiveHeads(among chosen: [CommitRecord], _ order: SnapshotOrder) -> Set<ID128> {
         guard !policy.isEmpty, grouping.isSuperset(of: .byDefault) else { return [] }
         let groups = SnapshotGroup.divide(chosen.filter(\.isComplete), by: .byDefault, order)
@@ -131,8 +132,10 @@ extension Retention {
         return reasons
     }
 
-    /// True if no later backup can fall into the period. The newest snapshot's date decides, not the clock: the next
-    /// backup may have the following date, or, after a clock change, a date up to an hour earlier.
+    /// True if no later backup can fall into the period. The date of the newest snapshot decides, not the clock. The
+    /// next backup may follow the newest snapshot at once, so the period of the newest snapshot is not over. After a
+    /// clock change the next backup may be dated up to an hour before the newest, so the period of that earlier time is
+    /// not over, either.
     private func isOver(
         _ bucket: RetentionPeriod.Bucket, _ period: RetentionPeriod, _ newest: CommitRecord
     ) -> Bool {
@@ -175,12 +178,13 @@ extension Retention {
     }
 
     /// The assumed times of future backups. They are as far apart as the last backups were, but at least an hour and at
-    /// most a day. More backups remove a snapshot earlier, so the forecast rather names too early a date than too late
-    /// a date.
+    /// most a day, or the shortest period in the rules if that is longer. If in doubt, the forecast assumes more
+    /// backups: more backups remove a snapshot earlier, so the forecast rather names a date that is too early than one
+    /// that is too late.
     private struct Pace {
         var first: Timestamp
-        /// The time between two assumed backups. It is never shorter than the shortest period in the rules, because
-        /// more backups would only cost work.
+        /// The time between two assumed backups. It is never shorter than the shortest period in the rules: further
+        /// backups within one period would only cost work.
         var stepSeconds: Int64
 
         init(_ snapshots: [CommitRecord], _ policy: RetentionPolicy, _ now: Timestamp) {

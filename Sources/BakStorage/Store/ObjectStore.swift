@@ -47,8 +47,9 @@ public protocol ObjectStore: AnyObject, Sendable {
     func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome
 
     /// Stores an object as `put` does, but does not wait until it is durable. After a power cut the object may be
-    /// missing, empty or truncated, so only store a second copy this way. Use a name under which any writer's object is
-    /// acceptable, because two writers may use the same name. Throws as `put` does.
+    /// missing, empty or truncated, so only store a second copy this way. If two writers put different bytes under one
+    /// name, the object of either may stay. So use only names under which either object is acceptable. Throws as `put`
+    /// does.
     func putUnsynced(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome
 
     /// Makes an empty batch of objects that become visible together.
@@ -85,8 +86,8 @@ public protocol ObjectStore: AnyObject, Sendable {
     ) throws(StoreError) -> (objects: [ObjectInfo], obstructions: [Obstruction])
 
     /// Passes every object beneath `folder`, at any depth, to `page`, sorted by key. The store chooses the number of
-    /// pages. A page also contains obstructions, and among them, in a store that has folders, the subfolders. A folder
-    /// that does not exist is empty. Throws instead of leaving anything out.
+    /// pages. A page also contains the obstructions that the store met. If the store has folders, the subfolders are
+    /// among them. A folder that does not exist is empty. Throws instead of leaving anything out.
     func listAll(
         beneath folder: String, _ page: ([ObjectInfo], [Obstruction]) -> Void
     ) throws(StoreError)
@@ -116,12 +117,13 @@ public protocol ObjectStore: AnyObject, Sendable {
     /// Removes unpublished files that stopped programs left, except those of living sessions. Returns how many it
     /// removed. Throws what the medium reports and what `living` throws.
     ///
-    /// - Parameter living: returns the sessions whose files stay. The store calls it after it has listed the files.
+    /// - Parameter living: returns the sessions whose files stay. The store calls it after it has listed the files: if
+    ///   a session began meanwhile and a file of it was listed, the session is then among the results.
     @discardableResult
     func removeLeavings(living: () throws(StoreError) -> Set<ID128>) throws(StoreError) -> Int
 
-    /// Checks, before anything is changed, that only folders have the names of `folders` and of the store's own
-    /// folders. A missing folder is not a fault. Throws if, for example, a symbolic link has the name of one.
+    /// Checks the names of `folders` and of the store's own folders before anything is changed. Throws if such a name
+    /// belongs to something that is not a folder, for example to a symbolic link. A missing folder is not a fault.
     func expectFolders(_ folders: [String]) throws(StoreError)
 
     /// How the store ensures that exactly one of several puts of one name wins.
@@ -130,8 +132,8 @@ public protocol ObjectStore: AnyObject, Sendable {
     /// The group whose members may use the store as its owner does; empty if there are no groups.
     var groupName: String { get }
 
-    /// Removes locks on names that killed programs left. Call it only if the user says that no other program is
-    /// running.
+    /// Removes the locks that killed programs left on names. The store cannot tell these locks from those of running
+    /// programs, so call it only if the user says that no other program is running.
     func breakLocks()
 
     /// A value that identifies the store on this machine. Every other store that this machine can see has another

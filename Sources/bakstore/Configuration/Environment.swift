@@ -1,5 +1,5 @@
 // Environment: reads and checks the environment variables once. An unusable value is an error, never silently a
-// default. A line's end at the end of a value is ignored, as in files, because `.env` files from Windows put one there.
+// default. A line break at the end of a value is ignored, because `.env` files from Windows leave one there.
 
 import BakChunking
 import BakCodec
@@ -119,8 +119,8 @@ struct Environment: Sendable, Equatable {
         return rule.meaning(of: text)
     }
 
-    /// Returns the bytes as text. Throws if they are not valid text, because replaced bytes would name another path or
-    /// command.
+    /// Returns the bytes as text. Throws if they are not valid text: if invalid bytes were replaced, the text would
+    /// name another path or command.
     private static func text(_ bytes: [UInt8], _ origin: String) throws(UsageError) -> String {
         guard let text = String(validating: bytes, as: UTF8.self) else {
             throw UsageError("\(origin) '\(Formatting.name(bytes))': \(PlaceName.notText)")

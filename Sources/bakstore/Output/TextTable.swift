@@ -93,7 +93,8 @@ struct TextTable {
 enum TextWidth {
     /// Returns the terminal columns that `text` takes.
     static func of(_ text: String) -> Int {
-        // In a long list, finding the ends of characters would cost more than all else.
+        // Dividing text into characters would cost more than everything else in a long list. Plain ASCII needs no
+        // division.
         let isPlain = text.utf8.allSatisfy { (0x20...0x7e).contains($0) }
         return isPlain ? text.utf8.count : text.reduce(0) { $0 + of($1) }
     }
