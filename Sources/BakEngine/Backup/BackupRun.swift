@@ -34,7 +34,8 @@ public final class Backup: Sendable {
     ///   - exclusions: the rules for what to leave out.
     ///   - ownFolder: the repository's own folder, which is never part of a backup into it.
     ///   - onEvent: called with each event, from any thread, one call at a time.
-    ///   - onEntry: called with each entry of the manifest, from one thread; nil costs nothing.
+    ///   - onEntry: called with each entry of the manifest, from one thread. If it is nil, unmodified runs need not be
+    ///     decoded.
     ///   - stop: polled; once it is requested the run ends with a partial snapshot.
     public init(
         _ repository: Repository, of tree: any SourceTree,
@@ -115,7 +116,8 @@ public final class Backup: Sendable {
         let startTime = request.time ?? repository.time.now()
         noteClock(startTime, request, parents.parent)
         let compression = request.compression ?? repository.config.compression
-        // Threads beyond the number of processors mostly wait for reads, so several share an open pack.
+        // Each writer has an open pack. There are about as many writers as processors, but there may be more threads.
+        // The additional threads mostly wait for reads, so they share writers with other threads.
         let writers = (0..<max(1, request.workerCount)).map { _ in
             session.makeWriter(.chunkPack, compression: compression)
         }

@@ -2,6 +2,9 @@
 // is marked gone. An entry that could not be read, or that a rule leaves out, stays as it was, because its state is
 // unknown.
 //
+// A parent is followed if its track's uses include following: the backup looks for its entries that the source no
+// longer has.
+//
 // Always holds: each entry that a followed parent has at or beneath a path of the backup is either met by the walk or
 // taken here, in the order of the walk. No entry is marked gone before the walk has gone past it.
 

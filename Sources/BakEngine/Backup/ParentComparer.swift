@@ -36,7 +36,8 @@ package final class ParentComparer {
     private let tree: any SourceTree
     private let request: BackupRequest
     private let moves: MoveFinder
-    // Exclusivity is unchecked, as in ManifestSegmentDecoder, because these are accessed for every entry of a walk.
+    // The following properties are accessed for every entry of a walk, and checking for exclusive access each time
+    // would be slow. So exclusivity is unchecked, as in ManifestSegmentDecoder.
     /// The place in a parent's manifest from which the previous entry came; nil if the previous entry came from no
     /// parent.
     @exclusivity(unchecked) var place: ParentCursor.Place?
@@ -133,8 +134,9 @@ package final class ParentComparer {
         return .differs(change, recorded: recorded)
     }
 
-    /// Counts a file of the walk in each parent that has a file at its path. Returns true if a parent that samples
-    /// missed content has no file there.
+    /// Counts a file of the walk in each parent that has a file at its path. Returns true if the file is new to a
+    /// parent whose track samples the content of missed files. The content of such a file is sampled, too: together the
+    /// two samples show which missed files were only renamed.
     private func countMet() -> Bool {
         var isNewToOne = false
         for track in tracks where !track.countMet(beneath: tally.current) && track.missedContent != nil {
@@ -148,7 +150,8 @@ package final class ParentComparer {
         stat.type == .regular && tracks.contains(where: \.hasMetFile)
     }
 
-    /// Counts an empty file, for which a parent's entry is reused, in each parent that has the file with content.
+    /// Notes that a file is empty for which a parent's entry is reused. Each parent that says how many files there were
+    /// (`saysHowMuch`) and has the file with content counts it as emptied.
     private func noteEmptied(_ segment: ManifestSegmentDecoder) {
         guard segment.fields.stat.size == 0, segment.fields.stat.type == .regular else { return }
         for track in tracks where track.saysHowMuch { track.noteEmptied(beneath: tally.current) }

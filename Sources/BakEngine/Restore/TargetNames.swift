@@ -9,8 +9,8 @@
 // A folder that the restore has made needs no such check. If a name is taken there, another entry took it, and the
 // target reports this when the second entry comes.
 //
-// Folders of several entries may be one folder at the target. The claims in that folder then include those of all of
-// these entries.
+// Several folders of the snapshot may be one folder at the target, because the file system treats their names as the
+// same. The claims in that folder then include the claims from all of these folders of the snapshot.
 //
 // Memory grows with the folders above the current entry and the names in them, not with the files of the snapshot.
 
@@ -24,10 +24,12 @@ struct TargetNames {
         var name: [UInt8]
         var type: FileType
         /// The folder that the entry has in the snapshot. Several folders of the snapshot may be one folder at the
-        /// target. Nil means the current folder; otherwise this is an index into `homes` of the current folder.
+        /// target. Nil means the current folder; otherwise this is an index into the homes of the current folder, the
+        /// last element of `homes`.
         var home: Int?
-        /// Claims with similar names are in one list. This is the index, in that list, of the first claim whose name
-        /// the target treats as the same.
+        /// The claims whose names are alike (`Likeness`) are in one list. The target may treat some of these names as
+        /// the same name. This is the index, in the list, of the first claim whose name the target treats as the same
+        /// as this one.
         fileprivate var group = 0
 
         init(_ name: [UInt8], _ type: FileType, home: Int? = nil) {
@@ -47,8 +49,8 @@ struct TargetNames {
         var isNew: Bool
         /// True if its earlier content is known.
         var isListed = true
-        /// True if this is also the folder of other entries, and it is unknown of which entries. Every item in the
-        /// folder then counts as theirs.
+        /// True if other folders of the snapshot are this same folder at the target, and it is unknown or too costly to
+        /// note what they hold. Every item in the folder then counts as an item of another entry.
         var isForeign = false
         /// Hashes of the names that were in the folder when the restore entered it, and hashes of the names'
         /// likenesses.
@@ -60,9 +62,10 @@ struct TargetNames {
         /// The claims of folders whose device and inode are known, by these numbers.
         fileprivate(set) var numbered: [InodeKey: [Claim]] = [:]
 
-        /// Notes a claim of another folder that is the same folder at the target.
+        /// Notes a claim that was made in another folder of the snapshot. That folder is the same as this one at the
+        /// target.
         ///
-        /// - Parameter number: device and inode of the item, if it is a folder.
+        /// - Parameter number: device and inode of the claimed item, if it is a folder.
         mutating func add(_ claim: Claim, number: InodeKey?) {
             var claim = claim
             let key = Likeness.key(claim.name)
@@ -80,8 +83,8 @@ struct TargetNames {
     /// A folder of the snapshot that is the same, at the target, as one of `folders`.
     private struct Home {
         var name: [UInt8]
-        /// The folder that holds this one, as an index into the homes of the folder above; nil for the folder above
-        /// itself.
+        /// The folder of the snapshot that holds this one, as an index into the homes one level up. Nil if the folder
+        /// one level up in `folders` holds this one.
         var above: Int?
     }
 
@@ -145,8 +148,9 @@ struct TargetNames {
     }
 
     /// Notes the claim of an entry to a name of the current folder. Returns nil if no other entry of this restore has
-    /// the item at that name. Otherwise returns the claim of one such file, or the claims of all such folders. The
-    /// array is empty if another entry has the item but it is unknown which.
+    /// the item at that name. Otherwise returns the claims of entries that may have the item. For a folder, these are
+    /// all such claims; for any other item, only those under the first name that leads to the item. The array is empty
+    /// if another entry has the item but it is unknown which.
     ///
     /// - Parameters:
     ///   - found: the type of the item at the name.

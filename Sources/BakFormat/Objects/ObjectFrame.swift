@@ -250,7 +250,8 @@ public enum ObjectFrame {
     }
 
     /// Verifies the checksum of an object of `size` bytes piece by piece. So a damaged or sparse object that only
-    /// claims to be large takes no memory. `read` fills a buffer with the bytes from an offset on.
+    /// claims to be large takes no memory. `read` fills a buffer with the bytes from an offset on. An object that is
+    /// too short for a header and a checksum passes; decoding it finds this fault.
     ///
     /// - Throws: `CorruptionError` if the checksum does not match or the object needs a newer program, and what `read`
     ///   throws.

@@ -153,9 +153,10 @@ public struct CommitRecord: Equatable, Sendable {
     /// The `originalID`s of the archives, other than the parent, whose entries this archive carries over in full;
     /// increasing.
     public var joined: [ID128] = []
-    /// True if this is an archive that does not have everything from its predecessor. Other archives stand for the
-    /// older archives whose entries they carry over, so that retention need not keep the older ones. A lacking archive
-    /// stands for none, except that a repaired archive stands for its parent.
+    /// True if this is an archive that does not have everything that its parent has. An archive that is not lacking
+    /// stands for the older archives whose entries it carries over, so retention need not keep the older ones. A
+    /// lacking archive stands for no other archive. There is one exception: an archive that a repair made stands for
+    /// its parent in the repository of the repair.
     public var isLacking = false
 
     /// The id that the snapshot shares with its copies.
@@ -331,7 +332,8 @@ extension CommitRecord {
 }
 
 extension ByteReader {
-    /// Reads a count of at least one. Each element that follows takes a byte or more.
+    /// Reads a count of elements, at least one. Each element takes a byte or more, so a count above the number of
+    /// remaining bytes is refused.
     fileprivate mutating func filledCount(_ what: String) throws(CorruptionError) -> Int {
         let start = self
         let count = try count(upTo: remaining, what)

@@ -159,8 +159,8 @@ public enum Machine {
         return Array(UnsafeRawBufferPointer(start: real, count: strlen(real)))
     }
 
-    /// The same path as text. Nil if it is not valid text, because replacing its invalid bytes would give a different
-    /// path.
+    /// The absolute path without symbolic links, as text. Nil if there is none, or if it is not valid text: replacing
+    /// invalid bytes would give a different path.
     public static func realPath(_ path: String) -> String? {
         realPath(Array(path.utf8)).flatMap { String(validating: $0, as: UTF8.self) }
     }
@@ -177,8 +177,8 @@ public enum Machine {
         return [slash] + parts.joined(separator: [slash])
     }
 
-    /// The same path as text, for messages and to tell places apart. It is not exact if the working folder's path is
-    /// not valid text.
+    /// The absolute form of a path, as text, for messages and to tell places apart. It is not exact if the working
+    /// folder's path is not valid text.
     public static func absolutePath(_ path: String, from folder: String? = nil) -> String {
         String(
             decoding: absolutePath(Array(path.utf8), from: folder.map { Array($0.utf8) }), as: UTF8.self)

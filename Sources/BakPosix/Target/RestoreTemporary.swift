@@ -38,7 +38,7 @@ struct TemporaryOwner: Equatable {
     func mayRun(isShared: Bool, from here: TemporaryOwner = .current) -> Bool? {
         guard machine == here.machine else { return nil }
         // No process survives a reboot. But in a shared folder the owner may have run on another machine with the same
-        // tag.
+        // tag. A boot of 0 is unknown.
         guard boot == here.boot else { return isShared || boot == 0 || here.boot == 0 ? nil : false }
         guard namespace == here.namespace else { return nil }
         if kill(pid_t(process), 0) != 0, errno == ESRCH { return false }

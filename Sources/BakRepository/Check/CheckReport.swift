@@ -20,7 +20,8 @@ public enum CheckDepth: Sendable, Equatable {
 public enum PackSubset: Sendable, Equatable {
     /// Every pack.
     case all
-    /// One of several parts of about equal size, counted from 1. A pack always belongs to the same part.
+    /// One of several parts of about equal size, counted from 1. As long as the number of parts is the same, a pack
+    /// always belongs to the same part.
     case part(Int, of: Int)
     /// Packs with this percentage of the bytes of all packs.
     case percent(Double)

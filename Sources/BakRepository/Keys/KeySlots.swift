@@ -58,8 +58,8 @@ struct KeySlots {
     /// The largest number of slots to read, besides the slot that this machine opened last.
     private static let mostRead = 1024
 
-    /// Reads the slots. `known` is read even if there are more slots than the limit. Slots of other repositories are
-    /// left out.
+    /// Reads the slots, up to a limit. The slot `known`, which this machine opened last, is read even beyond the limit.
+    /// Slots of other repositories are left out.
     init(_ store: any ObjectStore, repository: ID128, known: ID128? = nil) throws {
         self.store = store
         var slots: [KeySlot] = []
@@ -212,8 +212,9 @@ extension Repository {
             // notices if there are too many.
             try expectAtMost(KeySlots.most)
         } catch {
-            // Another program may have counted on this slot when it removed its own. So this slot is removed like any
-            // other, and stays if it is the last.
+            // Another program may have deleted a slot because it found this new one. So the new slot is not simply
+            // deleted here: `removeKeySlot` first looks for another slot. If there is none, it throws, and the new slot
+            // stays.
             do {
                 try removeKeySlot(id)
             } catch is RepositoryError { return id }

@@ -5,14 +5,15 @@
 // - The blobs in the cache and the blobs being read take at most `mostBytes` together. Only a single blob may take
 //   more.
 // - If several threads wait for the same blob, only one of them reads it.
-// - If that read fails, all threads that wait for it get the error. Errors are not cached.
+// - If a read of a single blob fails, all threads that wait for the blob get the error. If a read of several blobs ends
+//   without a blob, a thread that waits for this blob reads it again. Errors are not cached.
 
 import BakCore
 import BakFormat
 
 /// The verified content of a blob.
 public final class DecodedBlob: @unchecked Sendable {
-    // Written before any other thread has the object, and never again.
+    // The memory is written before any other thread has the object, and never again.
     private let memory: UnsafeMutableRawBufferPointer
 
     init(copying content: UnsafeRawBufferPointer) {
@@ -45,8 +46,8 @@ public final class BlobCache: @unchecked Sendable {
 
     /// A read in progress.
     private final class Load {
-        /// The result; nil if a read of several blobs ended without this blob. The threads that wait for the blob then
-        /// read it.
+        /// The result; nil if a read of several blobs ended without this blob. One of the threads that wait for the
+        /// blob then reads it.
         var result: Result<DecodedBlob, any Error>?
         var isDone = false
     }

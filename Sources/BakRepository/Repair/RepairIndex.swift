@@ -2,8 +2,8 @@
 // is whole, the repair uses it. If not, it uses the old index's entries for the pack, where they can be read, and
 // searches the pack for further blobs.
 //
-// The repair builds the new index in a file, like the local index table, so that a large index does not need more
-// memory.
+// The repair builds the new index in a file, like the local index table, so that the memory does not grow with the
+// index.
 
 import BakCodec
 import BakCore
@@ -155,7 +155,8 @@ public final class RepairIndex: RepositoryRepair {
             blobs[blob.id] = blob
         }
         let end = blobs.values.reduce(size) { max($0, $1.endOffset + PackLayout.tailBytes) }
-        // If the old index does not know the pack's size, the new index gets the smallest size that holds the blobs.
+        // If the old index does not know the pack's size, the new index gets the size in the store, or a larger one if
+        // the blobs and the pack's tail need it.
         let bytes = known?.size ?? UInt64(end)
         try gathered.add(IndexedPack(id: pack, size: bytes, kind: kind), Array(blobs.values))
     }
@@ -168,6 +169,7 @@ public final class RepairIndex: RepositoryRepair {
     ) throws {
         guard !returned.isEmpty, !stop.isRequested else { return }
         // The search for needed blobs reads manifests. Some of these may lie in packs that the old index does not name.
+        // So the search also gets the contents of these packs, as one more index segment.
         var strays: [ID128: [BlobRecord]] = [:]
         let isKnown = Set(old.packs.map(\.id))
         try new.forEach { _, entry in

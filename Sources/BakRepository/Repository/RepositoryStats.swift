@@ -216,7 +216,7 @@ public final class StatsRun {
         }
     }
 
-    /// Passes every chunk that a segment refers to to `body`, with the type of its file.
+    /// Calls `body` for every chunk to which a segment refers, with the type of the chunk's file.
     private func scan(
         _ use: SegmentUse, countingFiles: Bool = true,
         _ body: (_ type: String, _ position: Int, _ entry: IndexEntry) -> Void
@@ -271,8 +271,8 @@ public final class StatsRun {
         types[name, default: TypeStats(type: name)].chunks.add(entry)
     }
 
-    /// Moves the bytes of a segment's inline content from the manifests to the types of its files, with the same share
-    /// of the segment's stored bytes.
+    /// Moves the bytes of a segment's inline content from the counts of manifests to the counts of the files' types. If
+    /// the inline content is a third of the segment, for example, a third of the segment's stored bytes moves with it.
     private func countInline(_ bytes: [String: UInt64], in segment: ID128) {
         guard let position = sorted.position(of: segment) else { return }
         let entry = sorted.entry(at: position)

@@ -75,7 +75,7 @@ public struct SnapshotOrder: Sendable {
     /// The snapshots whose dates cannot be right, oldest first.
     public let misdated: [Misdated]
     private let keys: [ID128: Key]
-    /// The original id of each member. `parents` has the parent for each original id.
+    /// The original id of each known snapshot, by its id. `parents` has the id of its parent, by its original id.
     private let originals: [ID128: ID128]
     private let parents: [ID128: ID128]
     /// The archives that each complete archive carries over, by its original id.
@@ -175,8 +175,8 @@ public struct SnapshotOrder: Sendable {
 
     // MARK: Archives
 
-    /// Returns the ids of all archives for which some complete archives stand: their parents, the archives that they
-    /// joined, and every archive for which one of these stands in turn.
+    /// Returns the ids of all archives for which the complete ones among `archives` stand. A complete archive stands
+    /// for its parent, for the archives that it joined, and for every archive for which one of these stands in turn.
     public func carriedOver(by archives: some Sequence<CommitRecord>) -> Set<ID128> {
         var found: Set<ID128> = []
         for archive in archives where archive.isComplete && archive.isArchive {
@@ -220,10 +220,10 @@ public struct SnapshotOrder: Sendable {
         return heads.sorted { precedes($1, $0) }
     }
 
-    /// Returns what a copy of a snapshot in another repository continues from: the nearest ancestor there, and the
-    /// original ids of further archives for which the copy stands. If the snapshot is an archive, only ancestors for
-    /// which it stands count. `find` receives an original id and returns the other repository's snapshot; nil if there
-    /// is none.
+    /// Returns what to record as the predecessors of a snapshot when it is copied into another repository. They are the
+    /// snapshot's nearest ancestor that the other repository has, and the original ids of further archives for which
+    /// the copy stands. If the snapshot is an archive, only ancestors for which it stands count. `find` receives an
+    /// original id and returns the other repository's snapshot; nil if there is none.
     public func succession<Found>(
         of snapshot: CommitRecord, _ find: (ID128) -> Found?
     ) -> (ancestor: Found?, joined: [ID128]) {
@@ -260,7 +260,7 @@ public struct SnapshotOrder: Sendable {
     }
 }
 
-/// Chains of parents as arrays, with one node for each run. For one thread.
+/// Chains of parents as arrays. A snapshot, its copies and the checkpoints of its run are one node. For one thread.
 private struct Chains {
     /// The date of each node.
     private(set) var times: [Timestamp] = []
@@ -277,7 +277,7 @@ private struct Chains {
     /// the chain has a later one.
     private static let clocksBegin: Int64 = 631_152_000
 
-    /// The checkpoints of a run and the snapshot that completes it share one parent and one time.
+    /// Identifies a run. The checkpoints of a run and the snapshot that completes it have the same parent and time.
     private struct Run: Hashable {
         var parent: ID128
         var time: Timestamp
@@ -325,9 +325,10 @@ private struct Chains {
         parentsFirst = times.indices.sorted { (depths[$0], $0) < (depths[$1], $1) }
     }
 
-    /// Returns the effective time of each node. It follows each node's longest chain of descendants. In this chain, the
-    /// longest series of dates that do not decrease and are not after `now` counts as right. It moves each other date
-    /// between the right dates before and after it.
+    /// Returns the effective time of each node. It divides the nodes into chains: after each node comes the child with
+    /// the longest chain below it, and each other child begins a chain of its own. In each chain, the longest series of
+    /// dates that do not decrease, are not before the effective time of the chain's parent and are not after `now`
+    /// counts as right. Each wrong date is moved between the nearest right dates before and after it.
     func effectiveTimes(now: Timestamp) -> [Timestamp] {
         var result = Array(repeating: Self.unknownTime, count: times.count)
         let next = longestContinuations()
@@ -400,8 +401,8 @@ private struct Chains {
             if low == ends.count { ends.append(place) } else { ends[low] = place }
             if first == nil { first = place }
         }
-        // If no two dates are in order, the first is believed: a clock falls back, for example to 1970, more often than
-        // it runs ahead.
+        // If no two dates are in order, each date is before the one that precedes it. Then the first is believed and
+        // the others are not: a clock falls back, for example to 1970, more often than it runs ahead.
         var last = ends.count > 1 ? ends.last : first
         var isRight = Array(repeating: false, count: dates.count)
         while let place = last {

@@ -6,25 +6,28 @@
 //
 // Always holds:
 // - A vouch is durable before the program calls anything safe.
-// - A vouch is deleted only after each of its files is recorded elsewhere. If a snapshot still has the file's content,
-//   another vouch names the file. If not, the content is recorded as given up: the user has agreed to lose it.
+// - A vouch that can be read is deleted only after each of its files is recorded elsewhere. If a snapshot still has the
+//   file's content, another vouch names the file. If not, the content is recorded as given up: the user has agreed to
+//   lose it.
 // - When a snapshot is taken back, vouches protect its given-up content again.
 // - Each vouch is stored twice, under two names, and one copy is enough. If both were lost, a prune could delete
 //   content that people rely on.
 // - A vouch of which no copy can be read may be about any snapshot. So the program asks before it removes any snapshot.
+//   If the user agrees, it deletes the unreadable vouch, too, unless a newer program can read the vouch.
 
 import BakCodec
 import BakCore
 import BakFormat
 import BakStorage
 
-/// A file that was called safe and whose content no snapshot would have any more.
+/// A file that was called safe to delete, and whose content is in danger: if the snapshots that the user wants to
+/// remove were removed, no snapshot would have the content any more.
 public struct EndangeredFile: Equatable, Sendable {
     /// A path at which it was seen.
     public var path: [UInt8]
     /// When it was called safe.
     public var time: Timestamp
-    /// The snapshot that has its content.
+    /// The snapshot that has its content now.
     public var snapshot: ID128
     fileprivate var content: ID128
 }
@@ -143,7 +146,8 @@ extension Repository {
                 let key = obstruction.key.description
                 faults.insert(CorruptionError(object: key, offset: 0, reason: "\(obstruction)"), at: 0)
             }
-            // If there is no fault either, another program has just replaced or dropped the vouch.
+            // No copy was read. If no read found a fault either, the copies have vanished since they were listed:
+            // another program has just replaced or dropped the vouch.
             guard let error = faults.first else { continue }
             vouches.unreadable.append(
                 UnreadableVouch(
@@ -267,8 +271,9 @@ extension Repository {
         return outlook
     }
 
-    /// Sets the snapshot of each file to one that exists. If a snapshot was committed again since its files were called
-    /// safe, it has another id now.
+    /// Makes sure that each endangered file names a snapshot that exists. A vouch names the snapshot by the id that it
+    /// had when the file was called safe. If the snapshot was committed again since then, it has another id. The file
+    /// then gets the id of a snapshot that has its content and does not stay.
     private func find(
         _ files: inout [EndangeredFile], notIn staying: Set<ID128>, _ search: inout ContentSearch
     ) throws {
@@ -321,9 +326,9 @@ extension Repository {
 
     // MARK: Given-up content
 
-    /// Takes snapshots back with `takeBack`. If a snapshot has given-up content afterwards, a vouch protects that
-    /// content again. If the program stops in between, vouches protect all given-up content. The program then asks too
-    /// often, but never too seldom.
+    /// Takes snapshots back with `takeBack`. Before that, it makes all given-up content vouched content again.
+    /// Afterwards, it gives up again the content that no snapshot has. If the program stops in between, vouches protect
+    /// content that no snapshot has. The program then asks too often, but never too seldom.
     ///
     /// - Throws: the errors of `takeBack`, `CorruptionError` if the index is damaged, and `StoreError`.
     public func recallingVouches<Value>(_ takeBack: () throws -> Value) throws -> Value {

@@ -1,9 +1,9 @@
-// CommandContext: everything outside of its invocation that a command may use. Tests pass their own.
+// CommandContext: everything that a command may use besides its invocation. Tests pass their own.
 
 import BakCodec
 import BakCore
 
-/// Everything outside of its invocation that a command may use.
+/// Everything that a command may use besides its invocation.
 struct CommandContext: Sendable {
     var terminal: any Console
     /// The console for content that must be printed unchanged, without conversion to ASCII.
