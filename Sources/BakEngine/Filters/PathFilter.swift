@@ -218,7 +218,8 @@ public struct PathFilter: Sendable {
         return remarks
     }
 
-    /// An ignore file that is not trusted. Its owner is nil if the owner is trusted but others may write the file.
+    /// An ignore file that is not trusted. `owner` is the user who owns it, if that user is the reason. It is nil if
+    /// the reason is that other users may write the file.
     typealias Stranger = (path: String, owner: UInt32?)
 
     /// Returns and clears the untrusted ignore files that have left something out.
@@ -246,7 +247,7 @@ public struct PathFilter: Sendable {
         return nil
     }
 
-    /// Examines the next folder above the current path.
+    /// Examines one folder of those above the current path, which are examined from the top down.
     private mutating func level(of folder: [UInt8], _ readStart: FileStartReader) -> Level {
         let depth = levels.count
         let maybeRoot = folder.isEmpty || rootLengths.contains(folder.count)

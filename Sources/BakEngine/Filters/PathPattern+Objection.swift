@@ -12,7 +12,7 @@ extension PathPattern {
         "\(isNegated ? "took nothing back" : "left nothing out"): \(origin) \(quoted)"
     }
 
-    /// Why the pattern matches nothing, or probably not what the user meant, wherever it is used; nil if there is no
+    /// Why the pattern matches nothing in any folder, or probably not what the user meant; nil if there is no
     /// objection. The text ends a message: `'../x' matches nothing, because ...`.
     public var objection: String? {
         let body = isNegated ? text.dropFirst() : text[...]

@@ -23,9 +23,9 @@ struct Mark {
     private let forgotten: Set<ID128>
 
     /// Takes a mark. After an error it tries again, because another program may have caused the error. A collection may
-    /// have deleted objects during the mark. Or a listing that takes several calls may have shown a snapshot but not an
-    /// earlier snapshot whose blobs the first one uses. Throws the error if the listings have not changed since the
-    /// previous error. The snapshots in `ignoring` count as forgotten.
+    /// have deleted objects during the mark. A listing may take several calls. It may then have shown a new snapshot
+    /// but not the older snapshot that stored blobs of the new one. Throws the error if the listings have not changed
+    /// since the previous error. The snapshots in `ignoring` count as forgotten.
     static func take(
         _ repository: Repository, ignoring: Set<ID128> = [], workerCount: Int,
         _ milestones: Milestones = Milestones(), overlooksMissing: Bool = false,
@@ -110,7 +110,8 @@ struct Mark {
         for id in damaged.subtracting(forgotten).sorted() {
             throw try repository.faultOfRecord(id)
         }
-        // In a listing, a commit record that lost its end could look like a tombstone, so each tombstone is read.
+        // A listing tells tombstones from commit records by their size. A commit record that lost its end could have
+        // that size, so each tombstone is read.
         for id in trusted.outcomes.revoked.subtracting(forgotten).sorted() {
             try repository.expectTombstone(id)
         }

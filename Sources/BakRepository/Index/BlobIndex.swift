@@ -82,7 +82,7 @@ public final class BlobIndex: @unchecked Sendable {
     ///   - rebuilding: true to ignore the cached table and read every segment from the store.
     ///   - onDamage: called for each segment that cannot be read, which the index then leaves out. If it is nil, such a
     ///     segment is an error.
-    /// - Throws: `CorruptionError` if a segment is damaged or missing and `onDamage` is nil, and `StoreError`.
+    /// - Throws: `StoreError`; without `onDamage` also `CorruptionError` if a segment is damaged or missing.
     public convenience init(
         _ repository: Repository, rebuilding: Bool = false, onDamage: ((CorruptionError) -> Void)? = nil
     ) throws {

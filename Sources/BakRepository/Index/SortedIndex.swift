@@ -38,7 +38,8 @@ struct SortedIndex: Sendable {
         self.packs = packs
     }
 
-    /// An upper bound of the number of entries. All positions are below it.
+    /// All positions are below this number. It may be higher than the number of entries, because an entry that is in
+    /// the table and in the overlay counts twice.
     var count: Int { tableCount + overlay.entries.count }
 
     /// Returns the position of a blob.
@@ -47,7 +48,7 @@ struct SortedIndex: Sendable {
         return overlay.position(of: id).map { tableCount + $0 }
     }
 
-    /// Returns the entry at a position. Its pack is a position in `packs`.
+    /// Returns the entry at a position. The entry's field `pack` is an index into `packs`.
     func entry(at position: Int) -> IndexEntry {
         if position < tableCount, let table { return table.entry(at: position) }
         var entry = overlay.entries[position - tableCount]
@@ -94,8 +95,8 @@ struct SortedIndex: Sendable {
         if !copies.isEmpty { try body(first, copies) }
     }
 
-    /// Passes every entry and its position to `body`, sorted by id. The entry at the position of a blob comes before
-    /// the blob's other entries. Throws at the end if the table changed meanwhile.
+    /// Passes every entry and its position to `body`, sorted by id. Of the entries of one blob, the one at the
+    /// blob's position comes first. Throws at the end if the table changed meanwhile.
     func forEach(_ body: (Int, IndexEntry) throws -> Void) throws {
         var distinct = DistinctCopies()
         func emit(_ position: Int, _ entry: IndexEntry) throws {

@@ -46,9 +46,10 @@ struct RetentionRequest {
     /// True if no snapshot stays. An unreadable one also counts as a snapshot.
     var removesAll: Bool { Set(removed).isSuperset(of: all.map(\.id)) && unreadable.isEmpty }
 
-    /// The groups that would lose their last useful snapshot. If the user named the snapshots, a group has the same
-    /// device and paths. Otherwise the groups are those to which the rules apply, and also those of the same device. A
-    /// loss of archives is always looked for in groups of the same device and paths.
+    /// The groups that would lose their last useful snapshot. If the user named the snapshots, a group is all snapshots
+    /// of one device with the same paths. If rules chose them, two groupings are examined: the one of the rules, and
+    /// one by device alone. A loss of archives is always looked for among the snapshots of one device with the same
+    /// paths.
     var losses: [RemovalLoss] {
         let gone = Set(removed)
         guard !gone.isEmpty else { return [] }
@@ -150,8 +151,8 @@ struct RetentionRequest {
 
 extension RetentionRequest {
     /// Returns the removed snapshot whose id begins with `name`, if there is exactly one and its forget marker is
-    /// damaged. Only the snapshot's own id counts. The id of its original does not, because a snapshot that was taken
-    /// back has the same original.
+    /// damaged. Only the snapshot's own id counts. The id of its original does not count: if the user removed a
+    /// snapshot and `forget --undo` made a new one of it, both have the same original.
     private func damagedMarker(_ name: String, _ repository: Repository) throws -> ID128? {
         guard !name.isEmpty, !all.contains(where: { $0.id.description.hasPrefix(name) }) else { return nil }
         let matches = try repository.forgotten().filter { $0.description.hasPrefix(name) }

@@ -131,8 +131,8 @@ enum TextWidth {
         return of(name) <= room ? mark + name : cutWithin(name, to: width, mark: mark)
     }
 
-    /// Returns a line, two spaces and an ending. If these do not fit into the width, the ending and the rest of the
-    /// line are in further lines, which are indented.
+    /// Returns a line, two spaces and an ending. If these do not fit into the width, the ending moves to further
+    /// lines, which are indented. A line that is too long by itself is also continued there.
     static func wrapped(_ line: String, ending: String = "", width: Int?) -> [String] {
         let end = line.lastIndex { $0 != " " }.map(line.index(after:)) ?? line.startIndex
         let start = String(line[..<end])
@@ -144,9 +144,9 @@ enum TextWidth {
             .map { $0 == 0 ? $1 : "  " + $1 }
     }
 
-    /// Returns a line of columns, a path and an ending that is never cut. Each of `starts` is a choice of columns
-    /// before the path: the first has all columns, the last has none. The first choice that leaves room for the whole
-    /// path, or for 16 columns of it, is used.
+    /// Returns a line of columns, a path and an ending that is never cut. Each of `starts` is a text to put before the
+    /// path: the first shows all columns of the table, each further one shows fewer, and the last is empty. The first
+    /// text is used that leaves room for the whole path, or for 16 characters of it.
     static func lines(
         _ path: String, ending: String, behind starts: [String], width: Int?, isASCII: Bool
     ) -> [String] {
