@@ -22,8 +22,11 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
     let root: Descriptor
     /// The same folder, for opening objects beneath it.
     let objects: FixedFolder
-    /// The head of a spinning disk, which serves one read at a time; nil on any other medium.
-    let head: Monitor?
+    /// The medium, if a test named it.
+    private let givenMedium: SourceMedium?
+    private let headMonitor = Monitor()
+    /// The value of `head`, guarded by `headMonitor`; nil until it is known.
+    private var knownHead: Monitor??
     let monitor = Monitor()
     // Guarded by `monitor`:
     /// How objects get their names; nil until that is known.
@@ -54,7 +57,18 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
             throw StoreError(error, "open", path)
         }
         objects = FixedFolder(root)
-        head = (medium ?? MediumProbe.medium(root)) == .rotational ? Monitor() : nil
+        givenMedium = medium
+    }
+
+    /// The head of a spinning disk, which serves one read at a time; nil on any other medium. The medium is looked up
+    /// at the first use, because a command that reads no pack need not know it.
+    var head: Monitor? {
+        headMonitor.locked {
+            if let knownHead { return knownHead }
+            let head = (givenMedium ?? MediumProbe.medium(root)) == .rotational ? Monitor() : nil
+            knownHead = .some(head)
+            return head
+        }
     }
 
     /// The traits of the medium. On a spinning disk, reading a gap of 1 MiB takes about as long as a seek.
